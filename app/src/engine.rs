@@ -1,0 +1,35 @@
+//! The CPU engine worker: Burn's `flex` and our own kernels.
+
+mod worker;
+
+use espalier_core::Result;
+use espalier_core::job::{Device, LocalFuture};
+use std::rc::Rc;
+use worker::Accelerator;
+
+/// The processor: it has done its work when a call returns, and is not lost.
+struct Cpu;
+
+impl Accelerator for Cpu {
+    fn device(&self) -> Device {
+        Device::flex()
+    }
+
+    fn settle(&self) -> LocalFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn check(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn main() {
+    worker::hear_panics();
+    // No native test runs Wasm's vector instructions: here they are held against their scalar twins.
+    // An engine that computes wrongly does not start, and the page shows why.
+    if let Err(error) = espalier_core::engine::self_test() {
+        worker::fail(&error.to_string());
+    }
+    worker::serve(Rc::new(Cpu), format!("CPU · {}", espalier_core::engine::vector_unit()));
+}

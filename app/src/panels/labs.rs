@@ -1,0 +1,147 @@
+//! The gallery of published systems, and one lab, drawn from its events alone.
+
+use super::pictures::{Charts, Histograms, Mistakes, Outcome, Rest, Tables};
+use super::transport::Transport;
+use crate::components::{ParamForm, Scatter};
+use crate::dom::prelude::*;
+use crate::files;
+use crate::state::{App, Place, Stage, Status};
+use espalier_core::labs;
+use espalier_core::protocol::{Metric, Tone};
+use wasm_bindgen::JsValue;
+
+/// Every lab, by family.
+#[component]
+pub fn Gallery() -> View {
+    let app = App::get();
+    let report = RwSignal::new(Vec::new());
+    if !labs::ALL.is_empty() {
+        measured(report);
+    }
+    let mut families: Vec<&'static str> = Vec::new();
+    for lab in labs::ALL {
+        if !families.contains(&lab.family) {
+            families.push(lab.family);
+        }
+    }
+    let sections = families.into_iter().map(|family| {
+        let entries = labs::ALL.iter().filter(move |l| l.family == family).map(|lab| {
+            let id = lab.method.id;
+            view! {
+                <li class="lab-entry">
+                    <button type="button" class="word" on:click=move |_| app.place.set(Place::Labs(Some(id.into())))>
+                        <b>{lab.method.name}</b>
+                    </button>
+                    <p>{lab.method.sentence}</p>
+                    <p class="small quiet">{format!("{}, {}", lab.method.citation.authors, lab.method.citation.year)}</p>
+                    {move || report.with(|r| r.iter().find(|r| r.0 == id).cloned()).map(|(_, words, sentence)| view! {
+                        <p class="small" title=sentence><b>{words}</b></p>
+                    })}
+                </li>
+            }
+        });
+        view! {
+            <section class="stack-s">
+                <h2>{family}</h2>
+                <ul class="gallery">{entries.collect_view()}</ul>
+            </section>
+        }
+    });
+    let sections = sections.collect_view();
+    view! {
+        <main class="plain-page" id="main" tabindex="-1">
+            <h1>"Labs: published methods, run on your machine"</h1>
+            <p class="quiet">"Each runs the mechanism as published beside its baseline and measures its claim."</p>
+            {if labs::ALL.is_empty() {
+                view! { <p>"This build has no labs yet."</p> }
+            } else {
+                sections
+            }}
+        </main>
+    }
+}
+
+/// What `cargo xtask claims` measured of each lab, in words, where its report stands beside the
+/// data: `{"<lab>": {"seeds": 5, "holds": true, "sentence": "..."}}`. No report, no words.
+fn measured(report: RwSignal<Vec<(&'static str, String, String)>>) {
+    leptos::task::spawn_local(async move {
+        let Ok(bytes) = files::fetch("./data/claims.json").await else { return };
+        let Ok(value) = js_sys::JSON::parse(&String::from_utf8_lossy(&bytes)) else { return };
+        let get =
+            |of: &JsValue, key: &str| js_sys::Reflect::get(of, &key.into()).unwrap_or(JsValue::UNDEFINED);
+        report.update(|report| {
+            for id in labs::ALL.iter().map(|lab| lab.method.id) {
+                let entry = get(&value, id);
+                let Some(seeds) = get(&entry, "seeds").as_f64() else { continue };
+                let verdict = match get(&entry, "holds").as_bool() {
+                    Some(true) => "holds",
+                    Some(false) => "does not hold",
+                    None => "undecided",
+                };
+                let words = format!("measured on {seeds} seeds: {verdict}");
+                report.push((id, words, get(&entry, "sentence").as_string().unwrap_or_default()));
+            }
+        });
+    });
+}
+
+/// One lab.
+#[component]
+pub fn LabPage(id: String) -> View {
+    let app = App::get();
+    let Some(lab) = labs::get(&id) else {
+        return view! {
+            <main class="plain-page" id="main" tabindex="-1"><p>{format!("There is no lab “{id}”.")}</p></main>
+        };
+    };
+    let kind = format!("lab:{id}");
+    let board = app.lab;
+    // Another lab's results do not stand under this one's name.
+    if untrack(|| app.kind.get()) != kind {
+        board.clear();
+    }
+    let busy_kind = kind.clone();
+    let busy = move || app.status.get() != Status::Idle && app.kind.with(|k| *k == busy_kind);
+    let (x, y) = (RwSignal::new(Metric::Params), RwSignal::new(Metric::ValAccuracy));
+    let method = lab.method;
+    let cite = method.citation;
+    view! {
+        <main class="plain-page" id="main" tabindex="-1">
+            <button type="button" class="word" on:click=move |_| app.place.set(Place::Labs(None))>"All labs"</button>
+            <h1>{method.name}</h1>
+            <p class="quiet">{format!("{}: “{}”, {}, {}.", cite.authors, cite.title, cite.venue, cite.year)}</p>
+            <p>{lab.mechanism}</p>
+            <p class="formula">{method.formula}</p>
+            <p><b>"Claim: "</b>{lab.claim}</p>
+            <p class="quiet">{format!("Beside it: {}", lab.baseline)}</p>
+            <div class="lab">
+                <div class="stack">
+                    <Transport kind=kind go="Run" tone=Tone::Grow />
+                    <ParamForm specs=method.params config=app.configs.lab enabled=Signal::derive(move || !busy()) />
+                </div>
+                <div class="boards">
+                    <Outcome board=board />
+                    <Show when=move || !board.points.with(Vec::is_empty)>
+                        <Scatter dots=board.points x=x y=y hovered=board.hovered selected=board.selected title="Candidates" />
+                    </Show>
+                    <Charts board=board />
+                    <Histograms board=board />
+                    <Mistakes board=board />
+                    <Tables board=board />
+                    <Rest board=board />
+                    <Show when=move || board.finished.with(Option::is_some)>
+                        <button
+                            type="button"
+                            on:click=move |_| {
+                                app.stage.set(Stage::Use);
+                                app.place.set(Place::Studio);
+                            }
+                        >
+                            "Open in the studio"
+                        </button>
+                    </Show>
+                </div>
+            </div>
+        </main>
+    }
+}

@@ -1,0 +1,58 @@
+//! One published system per file: its mechanism as published, its baseline beside it, its claim
+//! measured. Adding a lab touches its file and one line of [`ALL`].
+//!
+//! A lab's file says at its top what the page shows (paper, settings, claim), and holds what it does in
+//! a module `run`, which exists only where there is something to compute with.
+
+mod biper;
+#[cfg(feature = "compute")]
+pub mod checks;
+mod eeea_net;
+mod gradual_pruning;
+#[cfg(feature = "compute")]
+pub mod nets;
+#[cfg(feature = "compute")]
+pub mod study;
+
+use crate::params::ParamSpec;
+use crate::registry::Method;
+
+/// A lab.
+#[derive(Clone, Copy)]
+pub struct Lab {
+    /// Its paper, parameters and one-sentence explanation. The id is the one of the list of systems.
+    pub method: Method,
+    /// Family, as in the list of systems: "Search", "Prune and sparsify", "Quantize" ...
+    pub family: &'static str,
+    /// The mechanism in a paragraph.
+    pub mechanism: &'static str,
+    /// What runs beside it.
+    pub baseline: &'static str,
+    /// The claim, as a measured check.
+    pub claim: &'static str,
+    /// What to change to see the claim break.
+    pub breaks: &'static str,
+    /// Job kinds of its own.
+    #[cfg(feature = "compute")]
+    pub jobs: &'static [crate::job::JobKind],
+    /// Starts it: [`study::start`] with the lab's `run`. The run's `seed` is the first seed; it ends
+    /// with one `Event::Verdict`.
+    #[cfg(feature = "compute")]
+    pub start: fn(
+        crate::protocol::RunSpec,
+        crate::run::RunCtx,
+    ) -> crate::job::LocalFuture<'static, crate::Result<()>>,
+}
+
+/// Every lab, alphabetical by id.
+pub static ALL: &[&Lab] = &[&biper::LAB, &eeea_net::LAB, &gradual_pruning::LAB];
+
+/// A lab by id.
+pub fn get(id: &str) -> Option<&'static Lab> {
+    ALL.iter().find(|lab| lab.method.id == id).copied()
+}
+
+/// The setting that every lab has: on how many seeds it measures.
+const fn seeds(key: &'static str, default: i64) -> ParamSpec {
+    ParamSpec::int(key, "Seeds", 1, 10, default, "How often everything is repeated.")
+}

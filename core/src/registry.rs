@@ -1,0 +1,97 @@
+//! Everything that can be chosen by name: plain, static lists.
+
+use crate::params::ParamSpec;
+
+/// A paper, a standard, or a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Citation {
+    /// Authors, e.g. "Zhu and Gupta".
+    pub authors: &'static str,
+    /// Title.
+    pub title: &'static str,
+    /// Year.
+    pub year: u16,
+    /// Where it appeared, with its arXiv number or DOI.
+    pub venue: &'static str,
+}
+
+/// What every method says of itself: the form, the URL keys, the docs and the tests derive from it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Method {
+    /// Identifier in URLs; lower case with dashes.
+    pub id: &'static str,
+    /// Name for people.
+    pub name: &'static str,
+    /// One sentence.
+    pub sentence: &'static str,
+    /// One formula, in plain text with Unicode.
+    pub formula: &'static str,
+    /// Where it was published.
+    pub citation: Citation,
+    /// Its parameters. Keys begin with the method's id and a dot where they are its own.
+    pub params: &'static [ParamSpec],
+}
+
+/// The settings of every run kind outside the labs, by kind.
+static SETTINGS: &[(&str, Settings)] = &[
+    ("prune", || crate::prune::params::PARAMS.to_vec()),
+    ("quantize", || crate::quant::params::PARAMS.to_vec()),
+    ("search", crate::search::specs),
+    ("train", || crate::train::params::PARAMS.to_vec()),
+];
+
+type Settings = fn() -> Vec<ParamSpec>;
+
+/// The settings of a run kind: what its form, its URL keys and its documentation are made of.
+/// Empty where there is no run of that kind.
+pub fn settings(kind: &str) -> &'static [ParamSpec] {
+    // Constants put together once.
+    static ALL: std::sync::LazyLock<Vec<(&str, Vec<ParamSpec>)>> =
+        std::sync::LazyLock::new(|| SETTINGS.iter().map(|(kind, specs)| (*kind, specs())).collect());
+    match kind.strip_prefix("lab:") {
+        Some(lab) => crate::labs::get(lab).map_or(&[], |lab| lab.method.params),
+        None => ALL.iter().find(|(k, _)| *k == kind).map_or(&[], |(_, specs)| specs),
+    }
+}
+
+#[cfg(feature = "compute")]
+mod compute {
+    use crate::job::JobKind;
+    use crate::run::RunKind;
+
+    /// Every job kind outside the labs.
+    static JOBS: &[JobKind] = &[
+        JobKind::of::<crate::engine::measure::LatencyTask>(),
+        JobKind::of::<crate::prune::task::PruneTask>(),
+        JobKind::of::<crate::quant::task::QuantizeTask>(),
+        crate::search::run::DESCRIBE,
+        JobKind::of::<crate::train::evaluate::EvaluateTask>(),
+        JobKind::of::<crate::train::step_time::StepTimeTask>(),
+        JobKind::of::<crate::train::TrainTask>(),
+    ];
+
+    /// Every run kind outside the labs.
+    static RUNS: &[RunKind] = &[
+        crate::prune::run::KIND,
+        crate::quant::run::KIND,
+        crate::search::run::KIND,
+        crate::train::run::KIND,
+    ];
+
+    /// A job kind by name.
+    pub fn job(name: &str) -> Option<JobKind> {
+        let labs = crate::labs::ALL.iter().flat_map(|lab| lab.jobs);
+        JOBS.iter().chain(labs).find(|k| k.name == name).copied()
+    }
+
+    /// A run kind by name; `lab:<id>` for labs.
+    pub fn run_kind(id: &str) -> Option<RunKind> {
+        match id.strip_prefix("lab:") {
+            Some(lab) => crate::labs::get(lab).map(|lab| RunKind { id: lab.method.id, start: lab.start }),
+            None => RUNS.iter().find(|k| k.id == id).copied(),
+        }
+    }
+}
+
+#[cfg(feature = "compute")]
+pub use compute::{job, run_kind};

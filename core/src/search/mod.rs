@@ -1,0 +1,195 @@
+//! Search strategies: one file each, and this registry.
+//!
+//! A strategy is an async function over a [`Session`], which draws candidates, enforces limits,
+//! never pays twice for the same network, and evaluates by training or from a table. A strategy
+//! keeps a fixed number of evaluations in flight and reads them in the order in which it asked
+//! for them, so its result does not depend on how many workers there are.
+
+use crate::params::ParamSpec;
+use crate::registry::Method;
+use crate::space;
+
+pub mod evolution;
+pub mod halving;
+pub mod nsga2;
+pub mod objective;
+pub mod pareto;
+pub mod random;
+#[cfg(feature = "compute")]
+pub mod run;
+pub mod session;
+pub mod tabular;
+
+pub use objective::{Objective, Objectives};
+pub use session::{Candidate, Evaluator, Pending, Prepared, Scored, Session, Settings};
+
+/// A future on one thread.
+pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A search strategy.
+#[derive(Clone, Copy)]
+pub struct Strategy {
+    /// Its paper, parameters and one-sentence explanation.
+    pub method: &'static Method,
+    /// Searches until the session's budget is spent. What it found is the session's history.
+    #[cfg(any(feature = "compute", test))]
+    pub run: for<'a> fn(&'a Session<'a>) -> LocalFuture<'a, crate::Result<()>>,
+}
+
+macro_rules! strategy {
+    ($module:ident) => {
+        Strategy {
+            method: &$module::METHOD,
+            #[cfg(any(feature = "compute", test))]
+            run: |session| Box::pin($module::run(session)),
+        }
+    };
+}
+
+/// Every strategy, alphabetical by id.
+pub static ALL: &[Strategy] =
+    &[strategy!(evolution), strategy!(halving), strategy!(nsga2), strategy!(random)];
+
+/// A strategy by id.
+pub fn get(id: &str) -> Option<&'static Strategy> {
+    ALL.iter().find(|s| s.method.id == id)
+}
+
+/// The run's own settings; those of the spaces and strategies come beside them ([`specs`]).
+pub static SPECS: &[ParamSpec] = &[
+    ParamSpec::choice(
+        "space",
+        "Search space",
+        &[
+            ("chain", "Chain of convolutions"),
+            ("mlp", "Multilayer perceptron"),
+            ("nasnet-cell", "NASNet cells"),
+            ("nb201", "NAS-Bench-201 cell"),
+        ],
+        "chain",
+        "Which networks may be proposed.",
+    ),
+    ParamSpec::choice(
+        "strategy",
+        "Strategy",
+        &[
+            ("evolution", "Regularized evolution"),
+            ("halving", "Successive halving"),
+            ("nsga2", "NSGA-II"),
+            ("random", "Random search"),
+        ],
+        "evolution",
+        "How the next candidate is chosen.",
+    ),
+    ParamSpec::int("budget", "Candidates", 1, 500, 24, "How many different networks are tried."),
+    ParamSpec::int("epochs", "Epochs each", 1, 100, 8, "How long each candidate trains before it is judged.")
+        .unit("epochs"),
+    ParamSpec::float("rate", "Learning rate", 0.0001, 1.0, 0.02, "Peak learning rate of AdamW.").log(),
+    ParamSpec::int("batch", "Batch", 1, 1024, 32, "Samples in a training step.").unit("samples"),
+    ParamSpec::int(
+        "lookahead",
+        "In flight",
+        1,
+        64,
+        8,
+        "How many candidates are on their way at once; part of the result, unlike the number of workers.",
+    ),
+    ParamSpec::bool("objective.accuracy", "Accuracy counts", true, "Higher validation accuracy is better."),
+    ParamSpec::bool("objective.params", "Parameters count", true, "Fewer trainable parameters are better."),
+    ParamSpec::bool("objective.macs", "MACs count", false, "Fewer multiply-accumulates are better."),
+    ParamSpec::bool("objective.bytes", "Size counts", false, "Fewer bytes of weights are better."),
+    ParamSpec::bool("objective.peak", "Memory counts", false, "Less peak activation memory is better."),
+    ParamSpec::bool(
+        "objective.latency",
+        "Latency counts",
+        false,
+        "Lower latency, measured on this machine with one sample, is better; measured times differ from run to run.",
+    ),
+    ParamSpec::int(
+        "limit.params",
+        "Most parameters",
+        100,
+        10_000_000,
+        5000,
+        "Networks with more trainable parameters are never trained.",
+    ),
+    ParamSpec::int(
+        "limit.macs",
+        "Most MACs",
+        100,
+        1_000_000_000,
+        30_000,
+        "Networks with more multiply-accumulates for one sample are never trained.",
+    )
+    .unit("MACs"),
+    ParamSpec::int(
+        "initial.params",
+        "Most parameters at first",
+        0,
+        10_000_000,
+        0,
+        "Networks drawn for the first population with more parameters are drawn anew before any training (early exit, Termritthikun et al., 2021); 0 is no such limit.",
+    ),
+    ParamSpec::int(
+        "final.models",
+        "Finalists",
+        1,
+        8,
+        4,
+        "How many of the best candidates are trained to the end; validation chooses among them.",
+    ),
+    ParamSpec::int("final.epochs", "Final epochs", 1, 300, 28, "How long the finalists train.")
+        .unit("epochs"),
+    ParamSpec::float(
+        "final.smoothing",
+        "Label smoothing",
+        0.0,
+        0.5,
+        0.0,
+        "Label smoothing of the final training (Szegedy et al., 2016).",
+    ),
+    ParamSpec::int(
+        "final.shift",
+        "Shifts",
+        0,
+        4,
+        1,
+        "In the final training, images are shifted at random by up to so much.",
+    )
+    .unit("pixels"),
+];
+
+/// Every setting of a search: its own, the strategies' and the spaces'.
+pub fn specs() -> Vec<ParamSpec> {
+    let methods = ALL.iter().map(|s| s.method).chain(space::ALL.iter().map(|s| s.method));
+    SPECS.iter().chain(methods.flat_map(|m| m.params)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::ParamKind;
+
+    #[test]
+    fn the_registry_is_sorted_and_the_settings_know_it() {
+        assert!(ALL.is_sorted_by(|a, b| a.method.id < b.method.id), "keep ALL in alphabetical order");
+        for s in ALL {
+            let m = s.method;
+            assert!(m.sentence.ends_with('.') && m.citation.year > 1900);
+            assert!(m.params.iter().all(|p| p.key.starts_with(m.id) && p.help.ends_with('.')), "{}", m.id);
+        }
+        let options = |key: &str| match SPECS.iter().find(|s| s.key == key).map(|s| s.kind) {
+            Some(ParamKind::Choice { options, .. }) => options.to_vec(),
+            _ => vec![],
+        };
+        let strategies: Vec<_> = ALL.iter().map(|s| (s.method.id, s.method.name)).collect();
+        assert_eq!(options("strategy"), strategies);
+        let spaces: Vec<_> = space::ALL.iter().map(|s| (s.method.id, s.method.name)).collect();
+        assert_eq!(options("space"), spaces);
+        let specs = specs();
+        let mut keys: Vec<_> = specs.iter().map(|s| s.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), specs.len(), "keys are unique");
+    }
+}

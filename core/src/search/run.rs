@@ -1,0 +1,438 @@
+//! The run kind `search`: candidates one by one, then the best ones trained to the end.
+
+use super::{
+    Candidate, Evaluator, LocalFuture, Prepared, Scored, Session, Settings, objective, pareto, session,
+};
+use crate::data::Split;
+use crate::engine::measure::LatencyTask;
+use crate::job::{JobCtx, JobKind, Task};
+use crate::model::{Anatomy, Graph, Model};
+use crate::params::Config;
+use crate::protocol::{Event, Metric, Metrics, RunSpec, Tone};
+use crate::run::{RunCtx, RunKind};
+use crate::space::{Genome, Space};
+use crate::train::evaluate::EvaluateTask;
+use crate::train::{Optimizer, Schedule, Start, TrainConfig, TrainTask, Trained};
+use crate::{Error, Result, rng};
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The run kind.
+pub const KIND: RunKind = RunKind { id: "search", start: |spec, ctx| Box::pin(search(spec, ctx)) };
+
+/// The job kind of [`DescribeTask`].
+pub const DESCRIBE: JobKind = JobKind::of::<DescribeTask>();
+
+/// Asks a worker for what a run must know of its data: the page's worker has it, the run does not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DescribeTask {
+    /// Name of the data set.
+    pub data: String,
+}
+
+/// What a search must know of its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// Shape of one sample without the batch axis.
+    pub shape: Vec<usize>,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Task for DescribeTask {
+    const NAME: &'static str = "describe-data";
+    type Output = Described;
+
+    fn label(&self) -> String {
+        format!("looking at {}", self.data)
+    }
+
+    async fn run(self, ctx: &JobCtx<'_>) -> Result<Described> {
+        let data = ctx.dataset(&self.data)?;
+        Ok(Described { shape: data.shape.clone(), classes: data.classes.len() })
+    }
+}
+
+/// Parameters, MACs, bytes in f32 (running statistics included) and peak activation bytes of a
+/// graph for one sample.
+///
+/// # Errors
+/// The graph is not sound.
+pub fn costs(graph: &Graph) -> Result<Metrics> {
+    let analysis = graph.analyze(1)?;
+    let values: usize = graph.params.keys().map(|name| graph.param_len(name)).sum();
+    Ok(vec![
+        (Metric::Params, analysis.total.params as f64),
+        (Metric::Macs, analysis.total.macs as f64),
+        (Metric::Bytes, 4.0 * values as f64),
+        (Metric::PeakBytes, analysis.peak_activation_bytes as f64),
+    ])
+}
+
+/// How a candidate, or a finalist, trains.
+pub(crate) fn train_config(settings: &Settings, epochs: u32, last: bool) -> TrainConfig {
+    TrainConfig {
+        epochs,
+        batch: settings.count("batch") as u32,
+        rate: settings.float("rate") as f32,
+        optimizer: Optimizer::AdamW,
+        schedule: Schedule::Cosine { warmup: 0.1 },
+        // Short trainings rank candidates; regularization pays only in long ones.
+        label_smoothing: if last { settings.float("final.smoothing") as f32 } else { 0.0 },
+        shift: if last { settings.count("final.shift") as u32 } else { 0 },
+        ..TrainConfig::default()
+    }
+}
+
+/// Evaluates by training on the pool.
+pub(crate) struct Training {
+    ctx: RunCtx,
+    space: &'static dyn Space,
+    settings: Settings,
+    data: String,
+    seed: u64,
+    described: Described,
+    /// Weights of candidates that may train on: successive halving inherits them.
+    models: Rc<RefCell<BTreeMap<u32, Model>>>,
+    spent: Rc<Cell<u64>>,
+}
+
+impl Training {
+    /// An evaluator for one search, over the space that its settings name.
+    ///
+    /// # Errors
+    /// There is no such space.
+    pub(crate) fn new(
+        ctx: RunCtx,
+        settings: Settings,
+        data: String,
+        seed: u64,
+        described: Described,
+    ) -> Result<Self> {
+        let space = crate::space::get(&settings.text("space"))
+            .ok_or_else(|| Error::config("space", "there is no such space"))?;
+        Ok(Self { ctx, space, settings, data, seed, described, models: Rc::default(), spent: Rc::default() })
+    }
+
+    /// Training MACs of all evaluations that were awaited so far; see [`Trained::macs`].
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent.get()
+    }
+
+    fn config(&self) -> &Config {
+        &self.settings.config
+    }
+}
+
+impl Evaluator for Training {
+    fn prepare(&self, genome: &Genome) -> Result<Prepared> {
+        let Described { shape, classes } = &self.described;
+        let graph = self.space.graph(self.config(), genome, shape, *classes)?;
+        let costs = costs(&graph)?;
+        Ok(Prepared { graph: Some(graph), costs })
+    }
+
+    fn start(&self, candidate: &Candidate, epochs: u32) -> LocalFuture<'static, Result<Metrics>> {
+        let id = candidate.id;
+        // The same seed for all, so that candidates differ by their architecture alone; another
+        // one for each later rung, so that it does not see the same order again.
+        let (start, seed) = match self.models.borrow().get(&id) {
+            Some(model) => (Start::Model(Box::new(model.clone())), rng::derive(self.seed, "train on")),
+            None => match &candidate.prepared.graph {
+                Some(graph) => (Start::Fresh(graph.clone()), self.seed),
+                None => {
+                    let error = Error::Unsupported("a candidate without a graph cannot be trained".into());
+                    return Box::pin(std::future::ready(Err(error)));
+                }
+            },
+        };
+        let ticket = self.ctx.spawn(&TrainTask {
+            label: format!("#{id} {}", candidate.label),
+            start,
+            data: self.data.clone(),
+            config: train_config(&self.settings, epochs, false),
+            seed,
+            test: false,
+        });
+        let (models, spent) = (self.models.clone(), self.spent.clone());
+        let clocked = self.settings.bool("objective.latency").then(|| self.ctx.clone());
+        Box::pin(async move {
+            let trained: Trained = ticket.await?;
+            spent.set(spent.get() + trained.macs);
+            let mut metrics = vec![
+                (Metric::ValAccuracy, f64::from(trained.val_accuracy)),
+                (Metric::ValLoss, f64::from(trained.val_loss)),
+            ];
+            if let Some(ctx) = clocked {
+                let task = LatencyTask { model: Box::new(trained.model.clone()), batch: 1 };
+                metrics.push((Metric::LatencyMs, ctx.spawn(&task).await?.median_ms));
+            }
+            models.borrow_mut().insert(id, trained.model);
+            Ok(metrics)
+        })
+    }
+}
+
+/// Draws the search as it goes.
+struct Reporter {
+    ctx: RunCtx,
+    group: &'static str,
+    steps: u32,
+    done: Cell<u32>,
+    shown: RefCell<std::collections::BTreeSet<u32>>,
+    reference: RefCell<Vec<f64>>,
+}
+
+impl Reporter {
+    fn settled(&self, session: &Session<'_>, scored: &Rc<Scored>) {
+        let candidate = &scored.candidate;
+        if self.shown.borrow_mut().insert(candidate.id)
+            && let Some(graph) = &candidate.prepared.graph
+        {
+            self.ctx.emit(Event::graph(candidate.id, graph.clone()));
+        }
+        self.ctx.emit(Event::Point {
+            group: self.group.into(),
+            tone: Tone::Grow,
+            id: candidate.id,
+            label: format!("#{} {}", candidate.id, candidate.label),
+            metrics: scored.metrics.clone(),
+            parents: candidate.parents.clone(),
+        });
+        self.done.set(self.done.get() + 1);
+        let done = self.done.get();
+        let latest = session.latest();
+        if let Some(best) = session::best(&latest) {
+            let accuracy = best.metric(Metric::ValAccuracy);
+            self.line("Best so far", "Best validation accuracy (%)", done, 100.0 * accuracy);
+        }
+        if let Some(share) = self.share(session, &latest) {
+            self.line("Hypervolume", "Dominated share of the box (%)", done, 100.0 * share);
+        }
+        let label = format!("#{} {}", candidate.id, candidate.label);
+        self.ctx.emit(Event::Progress { done, total: self.steps.max(done), label });
+    }
+
+    fn line(&self, chart: &str, y_label: &str, x: u32, y: f64) {
+        self.ctx.emit(Event::Series {
+            chart: chart.into(),
+            line: self.group.into(),
+            tone: Tone::Grow,
+            x_label: "Evaluations".into(),
+            y_label: y_label.into(),
+            points: vec![(f64::from(x), y)],
+        });
+    }
+
+    /// The part of the box between zero and a reference point that the front dominates. The
+    /// reference is an error of 1, the limits where there are some, and otherwise twice the first
+    /// candidate's value.
+    fn share(&self, session: &Session<'_>, latest: &[Rc<Scored>]) -> Option<f64> {
+        let mut reference = self.reference.borrow_mut();
+        if reference.is_empty() {
+            let first = latest.first()?;
+            *reference = session
+                .objectives
+                .0
+                .iter()
+                .zip(&first.values)
+                .map(|(objective, value)| match objective.metric {
+                    Metric::ValAccuracy => 1.0,
+                    Metric::Params => session.settings.count("limit.params") as f64,
+                    Metric::Macs => session.settings.count("limit.macs") as f64,
+                    _ => 2.0 * value.max(f64::MIN_POSITIVE),
+                })
+                .collect();
+        }
+        let points: Vec<Vec<f64>> = latest.iter().map(|s| s.values.clone()).collect();
+        Some(pareto::hypervolume(&points, &reference)? / reference.iter().product::<f64>())
+    }
+}
+
+fn front_table(session: &Session<'_>) -> Event {
+    let latest = session.latest();
+    let points: Vec<Vec<f64>> = latest.iter().map(|s| s.values.clone()).collect();
+    let mut front: Vec<&Rc<Scored>> = pareto::front(&points).into_iter().map(|i| &latest[i]).collect();
+    front.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]));
+    let metrics: Vec<Metric> = session.objectives.0.iter().map(|o| o.metric).collect();
+    let mut columns = vec!["Candidate".to_owned(), "Architecture".to_owned()];
+    columns.extend(metrics.iter().map(|m| m.label().to_owned()));
+    let rows = front.iter().map(|s| {
+        let mut row = vec![format!("#{}", s.candidate.id), s.candidate.label.clone()];
+        row.extend(metrics.iter().map(|m| cell(*m, s.metric(*m))));
+        row
+    });
+    Event::Table { title: "Pareto front".into(), columns, rows: rows.collect() }
+}
+
+fn cell(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::ValAccuracy | Metric::TestAccuracy => format!("{:.1} %", 100.0 * value),
+        Metric::Bytes | Metric::PeakBytes | Metric::CompressedBytes => format!("{:.1} KiB", value / 1024.0),
+        Metric::LatencyMs => format!("{value:.4} ms"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
+    let settings = Settings::new(spec.config)?;
+    let id = settings.text("strategy");
+    let strategy =
+        super::get(&id).ok_or_else(|| Error::config("strategy", format!("there is no strategy “{id}”")))?;
+    let budget = settings.count("budget") as u32;
+    let finals = settings.count("final.models").max(1);
+    let space = crate::space::get(&settings.text("space"))
+        .ok_or_else(|| Error::config("space", "there is no such space"))?;
+    ctx.emit(Event::Started {
+        title: format!(
+            "{} over “{}”: {budget} candidates on {}, then the best trained to the end",
+            strategy.method.name,
+            space.method().name,
+            spec.data
+        ),
+        steps: Some(budget + finals as u32),
+    });
+    let described = ctx.spawn(&DescribeTask { data: spec.data.clone() }).await?;
+    let training = Training::new(ctx.clone(), settings.clone(), spec.data.clone(), spec.seed, described)?;
+    let reporter = Reporter {
+        ctx: ctx.clone(),
+        group: strategy.method.name,
+        steps: budget + finals as u32,
+        done: Cell::new(0),
+        shown: RefCell::default(),
+        reference: RefCell::default(),
+    };
+    let observer = |session: &Session<'_>, scored: &Rc<Scored>| reporter.settled(session, scored);
+    let log = |text: String| ctx.log(text);
+    let session = Session::new(&settings, spec.seed, &training, &observer, &log)?;
+    if session.objectives.0.len() > 3 {
+        ctx.log("The hypervolume is drawn for up to three objectives; the front itself has them all.");
+    }
+    (strategy.run)(&session).await?;
+
+    let mut latest = session.latest();
+    if latest.is_empty() {
+        return Err(Error::Unsupported(format!(
+            "no network of “{}” fits {} within the limits; raise the limits or choose another space",
+            space.method().name,
+            spec.data
+        )));
+    }
+    ctx.emit(front_table(&session));
+    // Further trained candidates come first: successive halving gave them more for being better.
+    latest.sort_by(|a, b| {
+        b.epochs.cmp(&a.epochs).then_with(|| match (a.better_than(b), b.better_than(a)) {
+            (true, _) => std::cmp::Ordering::Less,
+            (_, true) => std::cmp::Ordering::Greater,
+            _ => a.candidate.id.cmp(&b.candidate.id),
+        })
+    });
+    latest.truncate(finals);
+    finish(&ctx, &settings, &spec.data, spec.seed, &latest, &reporter).await
+}
+
+/// Trains the finalists to the end, chooses by validation, reports the test accuracy once.
+async fn finish(
+    ctx: &RunCtx,
+    settings: &Settings,
+    data: &str,
+    seed: u64,
+    finalists: &[Rc<Scored>],
+    reporter: &Reporter,
+) -> Result<()> {
+    let epochs = settings.count("final.epochs") as u32;
+    let mut tickets = Vec::new();
+    for scored in finalists {
+        let Some(graph) = &scored.candidate.prepared.graph else { continue };
+        let task = TrainTask {
+            label: format!("#{} to the end", scored.candidate.id),
+            start: Start::Fresh(graph.clone()),
+            data: data.into(),
+            config: train_config(settings, epochs, true),
+            seed: rng::derive(seed, "final"),
+            test: true,
+        };
+        tickets.push((scored, ctx.spawn(&task)));
+    }
+    let mut best: Option<(&Rc<Scored>, Trained)> = None;
+    let mut rows = Vec::new();
+    for (scored, ticket) in tickets {
+        let trained = ticket.await?;
+        let line = format!("#{}", scored.candidate.id);
+        let points = |value: fn(&crate::train::Epoch) -> f32| -> Vec<(f64, f64)> {
+            trained.history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, f64::from(value(e)))).collect()
+        };
+        for (part, tone, points) in [
+            ("train", Tone::Grow, points(|e| e.train_loss)),
+            ("validation", Tone::Baseline, points(|e| e.val_loss)),
+        ] {
+            ctx.emit(Event::Series {
+                chart: "Training to the end".into(),
+                line: format!("{line} {part}"),
+                tone,
+                x_label: "Epochs".into(),
+                y_label: "Loss (nats)".into(),
+                points,
+            });
+        }
+        reporter.done.set(reporter.done.get() + 1);
+        let done = reporter.done.get();
+        ctx.emit(Event::Progress { done, total: reporter.steps.max(done), label: format!("{line} trained") });
+        rows.push(vec![
+            line,
+            scored.candidate.label.clone(),
+            cell(Metric::ValAccuracy, f64::from(trained.val_accuracy)),
+            format!("{:.3}", trained.val_loss),
+            cell(Metric::Params, scored.metric(Metric::Params)),
+        ]);
+        // By loss: on a few hundred samples the accuracies of finalists differ by one or two.
+        if best.as_ref().is_none_or(|(_, b)| trained.val_loss < b.val_loss) {
+            best = Some((scored, trained));
+        }
+    }
+    let Some((scored, trained)) = best else {
+        return Err(Error::Unsupported("none of the finalists could be trained".into()));
+    };
+    let columns = ["Finalist", "Architecture", "validation accuracy", "validation loss", "parameters"];
+    ctx.emit(Event::Table {
+        title: "Trained to the end".into(),
+        columns: columns.map(Into::into).to_vec(),
+        rows,
+    });
+    let id = scored.candidate.id;
+    let test = f64::from(trained.test_accuracy.unwrap_or(f32::NAN));
+    let mut metrics = vec![
+        (Metric::ValAccuracy, f64::from(trained.val_accuracy)),
+        (Metric::TestAccuracy, test),
+        (Metric::ValLoss, f64::from(trained.val_loss)),
+    ];
+    metrics.extend(scored.candidate.prepared.costs.clone());
+    let evaluation = ctx
+        .spawn(&EvaluateTask {
+            label: format!("#{id} on the test split"),
+            model: Box::new(trained.model.clone()),
+            data: data.into(),
+            split: Split::Test,
+        })
+        .await?;
+    ctx.emit(evaluation.event());
+    ctx.emit(Event::Model {
+        name: format!("search #{id}"),
+        tone: Tone::Grow,
+        made_by: format!("{}, candidate {id}, trained for {epochs} epochs", reporter.group),
+        anatomy: Anatomy::of(&trained.model.graph),
+        model: Box::new(trained.model),
+        metrics,
+    });
+    let value = |metric| objective::Objective { metric }.value(&scored.candidate.prepared.costs);
+    ctx.emit(Event::Finished(format!(
+        "The best network found is #{id} ({}): it reads {:.1} % of the test samples right, with {:.0} parameters and {:.0} MACs a sample.",
+        scored.candidate.label,
+        100.0 * test,
+        value(Metric::Params),
+        value(Metric::Macs),
+    )));
+    Ok(())
+}

@@ -1,0 +1,364 @@
+//! What every strategy works with: drawing, limits, duplicates, evaluation, history.
+
+use super::{LocalFuture, Objectives};
+use crate::model::Graph;
+use crate::params::{Config, ParamSpec};
+use crate::protocol::{Metric, Metrics};
+use crate::rng::Rng;
+use crate::space::{self, Gene, Genome, Space};
+use crate::{Error, Result};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+
+/// How often a draw that is a duplicate, over a limit or no network is repeated before the space
+/// counts as exhausted.
+const REDRAWS: u32 = 1000;
+
+/// A configuration with its specifications.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The values.
+    pub config: Config,
+    specs: Vec<ParamSpec>,
+}
+
+impl Settings {
+    /// A search's settings.
+    ///
+    /// # Errors
+    /// Names the first setting that is unknown or out of range.
+    pub fn new(config: Config) -> Result<Self> {
+        let specs = super::specs();
+        config.check(&specs)?;
+        Ok(Self { config, specs })
+    }
+
+    /// A count.
+    pub fn count(&self, key: &str) -> usize {
+        self.config.count(&self.specs, key)
+    }
+
+    /// A real number.
+    pub fn float(&self, key: &str) -> f64 {
+        self.config.float(&self.specs, key)
+    }
+
+    /// A switch.
+    pub fn bool(&self, key: &str) -> bool {
+        self.config.bool(&self.specs, key)
+    }
+
+    /// A choice.
+    pub fn text(&self, key: &str) -> String {
+        self.config.text(&self.specs, key)
+    }
+}
+
+/// What is known of a candidate before it is evaluated.
+#[derive(Debug, Clone, Default)]
+pub struct Prepared {
+    /// The network; `None` where a table answers.
+    pub graph: Option<Graph>,
+    /// What it costs: parameters, MACs, bytes, peak activation memory, where counted.
+    pub costs: Metrics,
+}
+
+/// A network that is tried.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Its number in the run, from 1.
+    pub id: u32,
+    /// Its choices.
+    pub genome: Genome,
+    /// The candidates it was made from.
+    pub parents: Vec<u32>,
+    /// For people.
+    pub label: String,
+    /// The network and its costs.
+    pub prepared: Prepared,
+}
+
+/// An evaluated candidate.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// The candidate.
+    pub candidate: Rc<Candidate>,
+    /// Costs and measurements.
+    pub metrics: Metrics,
+    /// Objective values, to minimise.
+    pub values: Vec<f64>,
+    /// What strategies of one objective compare; see [`Objectives::fitness`].
+    pub fitness: Vec<f64>,
+    /// Epochs it has trained in all.
+    pub epochs: u32,
+}
+
+impl Scored {
+    /// Whether it is strictly better, for strategies of one objective.
+    pub fn better_than(&self, other: &Self) -> bool {
+        let pairs = self.fitness.iter().zip(&other.fitness);
+        pairs.map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).is_some_and(std::cmp::Ordering::is_lt)
+    }
+
+    /// A metric; not a number where it was not measured.
+    pub fn metric(&self, metric: Metric) -> f64 {
+        self.metrics.iter().find(|(m, _)| *m == metric).map_or(f64::NAN, |(_, v)| *v)
+    }
+}
+
+/// The best of several, the first of equals.
+pub fn best<'a>(scored: impl IntoIterator<Item = &'a Rc<Scored>>) -> Option<&'a Rc<Scored>> {
+    scored.into_iter().reduce(|a, b| if b.better_than(a) { b } else { a })
+}
+
+fn over(costs: &Metrics, metric: Metric, most: usize) -> bool {
+    costs.iter().any(|(m, v)| *m == metric && *v > most as f64)
+}
+
+/// Where measurements come from: training, or a table.
+pub trait Evaluator {
+    /// Builds and counts a candidate without training it.
+    ///
+    /// # Errors
+    /// This genome is no network.
+    fn prepare(&self, genome: &Genome) -> Result<Prepared>;
+
+    /// Starts an evaluation at once and returns its result to come: the candidate trained for
+    /// `epochs` more epochs, from where its last evaluation left it. The costs need not be
+    /// repeated.
+    fn start(&self, candidate: &Candidate, epochs: u32) -> LocalFuture<'static, Result<Metrics>>;
+}
+
+/// An evaluation on its way.
+pub struct Pending {
+    candidate: Rc<Candidate>,
+    epochs: u32,
+    result: LocalFuture<'static, Result<Metrics>>,
+}
+
+/// One search.
+pub struct Session<'a> {
+    /// Where candidates come from.
+    pub space: &'a dyn Space,
+    /// Its genes.
+    pub genes: Vec<Gene>,
+    /// All settings.
+    pub settings: &'a Settings,
+    /// What is minimised.
+    pub objectives: Objectives,
+    evaluator: &'a dyn Evaluator,
+    observer: &'a dyn Fn(&Session<'a>, &Rc<Scored>),
+    log: &'a dyn Fn(String),
+    rng: RefCell<Rng>,
+    seen: RefCell<BTreeSet<Genome>>,
+    fingerprints: RefCell<BTreeSet<u64>>,
+    early_exits: Cell<u32>,
+    budget: Cell<u32>,
+    drawn: Cell<u32>,
+    failures: Cell<u32>,
+    history: RefCell<Vec<Rc<Scored>>>,
+}
+
+impl<'a> Session<'a> {
+    /// A search with the budget of its settings. `observer` is told of every evaluation, in order,
+    /// and `log` whatever a person should know.
+    ///
+    /// # Errors
+    /// The space is unknown or there is no objective.
+    pub fn new(
+        settings: &'a Settings,
+        seed: u64,
+        evaluator: &'a dyn Evaluator,
+        observer: &'a dyn Fn(&Session<'a>, &Rc<Scored>),
+        log: &'a dyn Fn(String),
+    ) -> Result<Self> {
+        let id = settings.text("space");
+        let space =
+            space::get(&id).ok_or_else(|| Error::config("space", format!("there is no space “{id}”")))?;
+        Ok(Self {
+            space,
+            genes: space.genes(&settings.config),
+            settings,
+            objectives: Objectives::new(settings)?,
+            evaluator,
+            observer,
+            log,
+            rng: RefCell::new(Rng::stream(seed, "search")),
+            seen: RefCell::default(),
+            fingerprints: RefCell::default(),
+            early_exits: Cell::new(0),
+            budget: Cell::new(settings.count("budget") as u32),
+            drawn: Cell::new(0),
+            failures: Cell::new(0),
+            history: RefCell::default(),
+        })
+    }
+
+    /// The generator of the search's own decisions.
+    pub fn rng(&self) -> std::cell::RefMut<'_, Rng> {
+        self.rng.borrow_mut()
+    }
+
+    /// Candidates that may still be drawn.
+    pub fn left(&self) -> u32 {
+        self.budget.get()
+    }
+
+    /// Epochs of a full evaluation.
+    pub fn epochs(&self) -> u32 {
+        self.settings.count("epochs") as u32
+    }
+
+    /// How many evaluations are in flight at once.
+    pub fn lookahead(&self) -> usize {
+        self.settings.count("lookahead").max(1)
+    }
+
+    /// Every evaluation so far, in order.
+    pub fn history(&self) -> Vec<Rc<Scored>> {
+        self.history.borrow().clone()
+    }
+
+    /// The last evaluation of every candidate, by number.
+    pub fn latest(&self) -> Vec<Rc<Scored>> {
+        let mut latest: std::collections::BTreeMap<u32, Rc<Scored>> = Default::default();
+        for scored in self.history.borrow().iter() {
+            latest.insert(scored.candidate.id, scored.clone());
+        }
+        latest.into_values().collect()
+    }
+
+    /// A member of a first population, drawn uniformly. Where `initial.params` sets a threshold β, a
+    /// genome of more parameters is drawn anew at once, before any training: the early-exit
+    /// population initialisation of Termritthikun et al., "EEEA-Net" (2021, arXiv:2108.06156). Such
+    /// a genome may still be bred later. `None` as in [`Self::draw`].
+    pub fn draw_initial(&self) -> Option<Rc<Candidate>> {
+        let beta = self.settings.count("initial.params");
+        self.draw_below((beta > 0).then_some(beta), |rng| (space::sample(&self.genes, rng), vec![]))
+    }
+
+    /// How many genomes of the first population were drawn anew for their parameters.
+    pub fn early_exits(&self) -> u32 {
+        self.early_exits.get()
+    }
+
+    /// The next candidate: draws until one is new, within the limits and a network. `None` where
+    /// the budget is spent or nothing new turns up.
+    pub fn draw(&self, propose: impl FnMut(&mut Rng) -> (Genome, Vec<u32>)) -> Option<Rc<Candidate>> {
+        self.draw_below(None, propose)
+    }
+
+    fn draw_below(
+        &self,
+        most_params: Option<usize>,
+        mut propose: impl FnMut(&mut Rng) -> (Genome, Vec<u32>),
+    ) -> Option<Rc<Candidate>> {
+        if self.budget.get() == 0 {
+            return None;
+        }
+        for _ in 0..REDRAWS {
+            let (genome, parents) = propose(&mut self.rng.borrow_mut());
+            if space::check(&self.genes, &genome).is_err() {
+                continue;
+            }
+            let genome = self.space.canonical(&self.settings.config, &genome);
+            if self.seen.borrow().contains(&genome) {
+                continue;
+            }
+            let prepared = self.evaluator.prepare(&genome);
+            if let (Some(most), Ok(prepared)) = (most_params, &prepared)
+                && over(&prepared.costs, Metric::Params, most)
+            {
+                self.early_exits.set(self.early_exits.get() + 1);
+                continue;
+            }
+            self.seen.borrow_mut().insert(genome.clone());
+            let Ok(prepared) = prepared else { continue };
+            if !self.within_limits(&prepared.costs) {
+                continue;
+            }
+            if let Some(graph) = &prepared.graph
+                && !self.fingerprints.borrow_mut().insert(graph.fingerprint())
+            {
+                continue;
+            }
+            self.budget.set(self.budget.get() - 1);
+            self.drawn.set(self.drawn.get() + 1);
+            let label = self.space.label(&self.settings.config, &genome);
+            return Some(Rc::new(Candidate { id: self.drawn.get(), genome, parents, label, prepared }));
+        }
+        self.budget.set(0);
+        (self.log)(format!(
+            "After {} candidates, {REDRAWS} draws in a row were known, over a limit or no network: the search ends here. Wider limits or another space would let it go on.",
+            self.drawn.get()
+        ));
+        None
+    }
+
+    fn within_limits(&self, costs: &Metrics) -> bool {
+        !over(costs, Metric::Params, self.settings.count("limit.params"))
+            && !over(costs, Metric::Macs, self.settings.count("limit.macs"))
+    }
+
+    /// Starts an evaluation: `epochs` more than the candidate has had.
+    pub fn evaluate(&self, candidate: &Rc<Candidate>, epochs: u32) -> Pending {
+        Pending { candidate: candidate.clone(), epochs, result: self.evaluator.start(candidate, epochs) }
+    }
+
+    /// Awaits an evaluation and records it. A candidate that fails (its loss diverged) is scored
+    /// as worst, so that one bad network does not end the search.
+    ///
+    /// # Errors
+    /// The run was stopped, or the first three evaluations all failed.
+    pub async fn settle(&self, pending: Pending) -> Result<Rc<Scored>> {
+        let Pending { candidate, epochs, result } = pending;
+        let mut metrics = candidate.prepared.costs.clone();
+        match result.await {
+            Ok(measured) => metrics.extend(measured),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => {
+                self.failures.set(self.failures.get() + 1);
+                let failed = self.failures.get() as usize;
+                if failed >= 3 && failed > self.history.borrow().len() {
+                    return Err(error);
+                }
+                (self.log)(format!("#{} ({}) could not be judged: {error}", candidate.id, candidate.label));
+                metrics.extend([(Metric::ValAccuracy, 0.0), (Metric::ValLoss, f64::INFINITY)]);
+            }
+        }
+        let before =
+            self.history.borrow().iter().rev().find(|s| s.candidate.id == candidate.id).map(|s| s.epochs);
+        let scored = Rc::new(Scored {
+            values: self.objectives.values(&metrics),
+            fitness: self.objectives.fitness(&metrics),
+            epochs: before.unwrap_or(0) + epochs,
+            candidate,
+            metrics,
+        });
+        self.history.borrow_mut().push(scored.clone());
+        (self.observer)(self, &scored);
+        Ok(scored)
+    }
+
+    /// Evaluates several candidates, at most [`Self::lookahead`] in flight, in order.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn evaluate_all(&self, candidates: Vec<Rc<Candidate>>, epochs: u32) -> Result<Vec<Rc<Scored>>> {
+        let mut waiting = candidates.into_iter();
+        let mut flying = VecDeque::new();
+        let mut scored = Vec::new();
+        loop {
+            while flying.len() < self.lookahead()
+                && let Some(candidate) = waiting.next()
+            {
+                flying.push_back(self.evaluate(&candidate, epochs));
+            }
+            match flying.pop_front() {
+                Some(pending) => scored.push(self.settle(pending).await?),
+                None => return Ok(scored),
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Shared by the tests: where reference data is, and how a test says that it was skipped.
+
+pub mod cases;
+pub mod pool;
+
+use std::path::PathBuf;
+
+/// The folder of external reference data, where this checkout has one beside it
+/// (`../shared/reference`). Tests that need it call this, and say that they were skipped when it
+/// is absent.
+pub fn reference(name: &str) -> Option<PathBuf> {
+    shared(&format!("reference/{name}"))
+}
+
+/// A file of the folder `../shared`, where this checkout has one beside it; else says that what
+/// needs it was skipped.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: `shared/{name}` is not beside this checkout");
+    None
+}

@@ -1,0 +1,147 @@
+//! Random search and regularized evolution replayed on NAS-Bench-201's table.
+//!
+//! Dong and Yang, "NAS-Bench-201" (ICLR 2020, arXiv:2001.00326), CIFAR-10. A replay selects on
+//! validation accuracy after 200 epochs and reports the test accuracy of what it selected.
+
+use espalier_core::model::Graph;
+use espalier_core::params::{Config, ParamValue};
+use espalier_core::protocol::Metric;
+use espalier_core::search::tabular::{Table, Tabular, run_now};
+use espalier_core::search::{self, Session, Settings, session};
+use espalier_core::space::{self, nb201};
+use std::io::Read;
+
+const REPLAYS: u64 = 400;
+const BUDGETS: [usize; 3] = [50, 75, 200];
+
+fn table() -> Option<(String, Table)> {
+    let path = espalier_tests::reference("nb201_joint.csv.gz")?;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).expect("the reference file opens");
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("it is gzip");
+    let table = Table::parse("nb201_joint.csv", &text).expect("the table is sound");
+    Some((text, table))
+}
+
+fn settings(strategy: &str) -> Settings {
+    let text = |s: &str| ParamValue::Text(s.into());
+    let config = Config::default()
+        .with("space", text("nb201"))
+        .with("strategy", text(strategy))
+        .with("budget", ParamValue::Int(200))
+        .with("epochs", ParamValue::Int(100))
+        // One at a time, as published: a parent is chosen with every earlier child judged.
+        .with("lookahead", ParamValue::Int(1))
+        .with("objective.params", ParamValue::Bool(false))
+        .with("evolution.population", ParamValue::Int(10))
+        .with("evolution.sample", ParamValue::Int(3));
+    Settings::new(config).expect("the settings are sound")
+}
+
+/// Mean and standard deviation of the selected cells' test accuracy, percent, for each budget.
+fn replay(table: &Table, strategy: &str) -> [(f64, f64); 3] {
+    let settings = settings(strategy);
+    let run = search::get(strategy).expect("a strategy of the registry").run;
+    let mut found: [Vec<f64>; 3] = Default::default();
+    for seed in 0..REPLAYS {
+        let tabular = Tabular::new(table);
+        let session = Session::new(&settings, seed, &tabular, &|_, _| {}, &|_| {}).expect("a session");
+        run_now(run(&session)).expect("the table answers at once");
+        let history = session.history();
+        assert_eq!(history.len(), 200);
+        // A smaller budget is the beginning of a larger one: neither strategy looks at it.
+        for (found, budget) in found.iter_mut().zip(BUDGETS) {
+            let best = session::best(&history[..budget]).expect("something was found");
+            found.push(100.0 * best.metric(Metric::TestAccuracy));
+        }
+    }
+    found.map(|tests| {
+        let n = tests.len() as f64;
+        let mean = tests.iter().sum::<f64>() / n;
+        (mean, (tests.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / n).sqrt())
+    })
+}
+
+#[test]
+fn replays_reproduce_the_published_means() {
+    let Some((_, table)) = table() else { return };
+    // (strategy, mean ± standard deviation at 50, 75 and 200 evaluations measured independently on
+    // this table, published mean ± standard deviation at a budget of about 75 evaluations).
+    let cases = [
+        ("random", [(93.62, 0.36), (93.73, 0.29), (93.89, 0.23)], (93.70, 0.36)),
+        ("evolution", [(93.79, 0.39), (94.00, 0.32), (94.21, 0.22)], (93.92, 0.30)),
+    ];
+    let mut means = Vec::new();
+    for (strategy, reference, published) in cases {
+        let measured = replay(&table, strategy);
+        for (((mean, deviation), (expected, tolerance)), budget) in
+            measured.iter().zip(reference).zip(BUDGETS)
+        {
+            println!(
+                "{strategy:10} {budget:3}: {mean:.2} ± {deviation:.2} (reference {expected} ± {tolerance})"
+            );
+            assert!((mean - expected).abs() < tolerance, "{strategy} at {budget}: {mean}");
+            // Means of 400 replays: three standard errors are far tighter than the issue asks.
+            assert!((mean - expected).abs() < 0.1, "{strategy} at {budget}: {mean}");
+            assert!((deviation - tolerance).abs() < 0.15, "{strategy} at {budget}: ± {deviation}");
+        }
+        let (mean, _) = measured[1];
+        assert!((mean - published.0).abs() < published.1, "{strategy}: {mean}, published {published:?}");
+        means.push(measured);
+    }
+    for (random, evolution) in means[0].iter().zip(&means[1]) {
+        assert!(evolution.0 > random.0, "evolution beats random search at every budget");
+    }
+}
+
+#[test]
+fn known_facts_of_the_table() {
+    let Some((text, table)) = table() else { return };
+    assert_eq!(table.iter().count(), 15_625);
+    let by = |key: fn(&search::tabular::Row) -> f64| {
+        table.iter().max_by(|a, b| key(a.1).total_cmp(&key(b.1))).expect("rows")
+    };
+    let (best_val, row) = by(|r| r.val);
+    let (best_test, _) = by(|r| r.test);
+    assert_eq!(best_val, best_test, "the best on validation is the best on test");
+    assert!((row.val - 91.6067).abs() < 1e-4 && (row.test - 94.3733).abs() < 1e-4, "{row:?}");
+    let cell_6111 = text.lines().find(|l| l.starts_with("6111,")).and_then(|l| l.split(',').nth(1));
+    assert_eq!(cell_6111, Some(nb201::cell_string(best_val).as_str()));
+    let all_skip = table.get(&space::Genome(vec![1; 6])).expect("the all-skip cell");
+    assert!((all_skip.val - 39.769).abs() < 1e-3 && (all_skip.test - 54.297).abs() < 1e-3, "{all_skip:?}");
+    let mut tests: Vec<f64> = table.iter().map(|(_, r)| r.test).collect();
+    tests.sort_by(f64::total_cmp);
+    assert!((tests[tests.len() / 2] - 90.73).abs() < 0.01);
+}
+
+#[test]
+fn parameters_of_the_table_are_what_our_graphs_count() {
+    let Some((_, table)) = table() else { return };
+    let config = Config::default()
+        .with("nb201.channels", ParamValue::Int(16))
+        .with("nb201.cells", ParamValue::Int(5))
+        .with("nb201.stages", ParamValue::Int(3));
+    let space = space::get("nb201").expect("the space");
+    let params = |graph: &Graph| graph.trainable_params() as f64 / 1e6;
+    let (mut equal, mut odd) = (0, 0);
+    for (i, (genome, row)) in table.iter().enumerate() {
+        let count = |op| genome.0.iter().filter(|g| **g == op).count() as f64;
+        let stated = row.params_m.expect("the table has parameters");
+        let formula = 0.073306 + 0.24304 * count(3) + 0.028 * count(2);
+        if (stated - formula).abs() > 1.1e-6 {
+            odd += 1;
+            continue;
+        }
+        // Building every graph would take long; every 97th is 162 of them, spread over all.
+        if i % 97 != 0 {
+            continue;
+        }
+        let Ok(graph) = space.graph(&config, genome, &[3, 32, 32], 10) else { continue };
+        // We leave out operations that feed nothing; the benchmark counts them.
+        assert!(params(&graph) <= stated + 1e-6, "{}", nb201::cell_string(genome));
+        equal += u32::from((params(&graph) - stated).abs() < 1e-6);
+    }
+    // In 204 rows the table's own column is off by a fraction of a convolution, which no cell has.
+    assert_eq!(odd, 204);
+    assert!(equal >= 60, "only {equal} cells have the stated parameters");
+}

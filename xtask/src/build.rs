@@ -1,0 +1,121 @@
+//! Builds `dist/`: Trunk builds the page; the engines are added by cargo and wasm-bindgen, since they take
+//! other flags than the page, and so that everyday builds can skip the GPU engine.
+
+use crate::env::{Env, Result, run};
+use crate::setup::WasmToolchain;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Builds the page into `dist/`.
+pub fn dist(env: &Env, toolchain: &WasmToolchain, gpu: bool) -> Result<()> {
+    let mut trunk = env.command("trunk");
+    trunk
+        .args(["build", "--release", "--offline", "--locked"])
+        .env("CARGO_TARGET_DIR", env.target_wasm())
+        // Trunk reads it as a flag of its own, and refuses "1".
+        .env_remove("NO_COLOR");
+    toolchain.apply(&mut trunk);
+    run(&mut trunk)?;
+    for page in files(&env.dist())?.iter().filter(|p| p.extension().is_some_and(|e| e == "wasm")) {
+        strip_names(page)?;
+    }
+    engine(env, toolchain, "engine", "release")?;
+    if gpu && has_gpu_engine(env) {
+        engine(env, toolchain, "gpu", "gpu")?;
+    }
+    stamp(&env.dist())
+}
+
+/// Whether this checkout has a GPU engine to build.
+fn has_gpu_engine(env: &Env) -> bool {
+    fs::read_to_string(env.root.join("app/Cargo.toml")).is_ok_and(|text| text.contains("name = \"gpu\""))
+}
+
+/// Builds one engine worker (a binary and a feature of that name) into `dist/`.
+fn engine(env: &Env, toolchain: &WasmToolchain, name: &str, profile: &str) -> Result<()> {
+    let mut cargo = env.command("cargo");
+    cargo
+        .args(["build", "--locked", "--package", "espalier-app", "--bin", name, "--features", name])
+        .args(["--profile", profile, "--target", "wasm32-unknown-unknown"])
+        .env("CARGO_TARGET_DIR", env.target_wasm());
+    toolchain.apply(&mut cargo);
+    run(&mut cargo)?;
+    let wasm = env.target_wasm().join("wasm32-unknown-unknown").join(profile).join(format!("{name}.wasm"));
+    run(env
+        .command("wasm-bindgen")
+        .args([
+            "--target",
+            "web",
+            "--no-typescript",
+            "--remove-name-section",
+            "--out-name",
+            name,
+            "--out-dir",
+        ])
+        .arg(env.dist())
+        .arg(&wasm))
+}
+
+/// Removes the section of function names from a Wasm module: a quarter of the page, and of use to nobody who
+/// visits it. (Trunk cannot ask wasm-bindgen for that, and `strip = true` would take other sections too.)
+fn strip_names(path: &Path) -> Result<()> {
+    let broken = || format!("{} is not a Wasm module", path.display());
+    let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let mut kept = bytes.get(..8).ok_or_else(broken)?.to_vec();
+    let mut at = 8;
+    while at < bytes.len() {
+        let (size, body) = leb128(&bytes, at + 1).ok_or_else(broken)?;
+        let section = bytes.get(at..body + size).ok_or_else(broken)?;
+        // A custom section (0) begins with its own name, after its length.
+        if !(bytes[at] == 0 && bytes[body..].starts_with(b"\x04name")) {
+            kept.extend_from_slice(section);
+        }
+        at = body + size;
+    }
+    fs::write(path, kept).map_err(|e| format!("cannot write {}: {e}", path.display()))
+}
+
+/// An unsigned LEB128 number and where it ends.
+fn leb128(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    let (mut value, mut shift) = (0usize, 0);
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        value |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        if byte < 0x80 {
+            return Some((value, at));
+        }
+        shift += 7;
+    }
+}
+
+/// Every file below a folder, sorted.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
+    let mut all = Vec::new();
+    for path in entries.filter_map(|e| e.ok().map(|e| e.path())) {
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Writes a hash of everything built into the page, which asks for its workers by it: a visitor
+/// who was here before a release never gets the old engine with the new page.
+fn stamp(dist: &Path) -> Result<()> {
+    // FNV-1a, 64 bits: no adversary here, only a name for a build.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for file in &files(dist)? {
+        for byte in fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))? {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    let index = dist.join("index.html");
+    let html = fs::read_to_string(&index).map_err(|e| format!("cannot read {}: {e}", index.display()))?;
+    fs::write(&index, html.replace("__BUILD__", &format!("{hash:016x}")))
+        .map_err(|e| format!("cannot write {}: {e}", index.display()))
+}
