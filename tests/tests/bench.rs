@@ -206,7 +206,7 @@ async fn search(dist: &Path, report: &mut Report) {
     report.row("candidates a minute", format!("{:.0}", 24.0 * 60e3 / median(all)), "");
     report.row("first candidate after", format!("{:.1} s", median(first) / 1e3), "");
     let longest = match median(long) {
-        none if none == 0.0 => "none over 50 ms".to_owned(),
+        0.0 => "none over 50 ms".to_owned(),
         ms => format!("{ms:.0} ms (of {:.0} over 50 ms)", median(every)),
     };
     report.row("longest main-thread task during a search", longest, "<= 50 ms");
