@@ -111,5 +111,5 @@ fn every_lab_is_measured_and_the_report_says_by_which_build() {
         assert!(checks.iter().all(|c| c["seeds"] == 5), "{id}: {checks:?}");
     }
     let known = report.as_object().unwrap().keys();
-    assert!(known.cloned().all(|id| labs::get(&id).is_some()), "a report of a lab that is not here");
+    assert!(known.clone().all(|id| labs::get(id).is_some()), "a report of a lab that is not here");
 }
