@@ -158,6 +158,7 @@ impl Engine {
             }
             Command::Compute(request) => self.compute(request),
             Command::Hold(number, model) => self.desk.borrow_mut().hold(number, *model),
+            Command::Forget => *self.desk.borrow_mut() = Desk::default(),
             Command::Ask(number, question) => {
                 let clock = clock();
                 let answer = self.desk.borrow_mut().answer(question, &|| now_ms(clock.as_ref()));

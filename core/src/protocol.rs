@@ -88,6 +88,8 @@ pub enum Command {
     Cancel,
     /// Keep a model under a number, for questions about it; in place of what was kept there.
     Hold(u32, Box<Model>),
+    /// Keep none of the models that were handed over.
+    Forget,
     /// Answer a question, under its number.
     Ask(u32, Question),
 }

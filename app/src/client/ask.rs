@@ -103,6 +103,16 @@ impl State {
 }
 
 impl Client {
+    /// The models that the coordinator was asked about are no longer needed.
+    pub fn forget(&self) {
+        self.with(|s| {
+            s.asks.held.clear();
+            if let Some(coordinator) = s.slots.first().filter(|slot| slot.ready) {
+                coordinator.send(&Command::Forget);
+            }
+        });
+    }
+
     /// Asks the coordinator; `about` are the models in question, which it gets once. Waits for the
     /// engine where it has not arrived yet.
     ///

@@ -1,5 +1,6 @@
 //! The history: every model made, by what was done to it; any two can be compared.
 
+use crate::client::Client;
 use crate::components::{DataTable, LineageThumb, format, tone_class};
 use crate::dom::prelude::*;
 use crate::state::{App, Made};
@@ -21,6 +22,7 @@ pub fn History() -> View {
         if let Some(storage) = app.storage.get_value() {
             storage.clear();
         }
+        app.client(Client::forget);
     };
     view! {
         <section class="history" aria-label="History">
@@ -51,13 +53,17 @@ pub fn History() -> View {
 fn Entry(made: Made) -> View {
     let app = App::get();
     let id = made.id;
-    let before = id.checked_sub(1);
+    // It hangs on the one before it, or stands for itself.
+    let follows = app.models.with_untracked(|all| {
+        let at = all.iter().position(|m| m.id == id).unwrap_or(0);
+        at > 0 && all.get(at - 1).map(|m| m.id) == made.parent
+    });
     let accuracy =
         made.metric(Metric::TestAccuracy).or(made.metric(Metric::ValAccuracy)).map(format::percent);
     let size = made.metric(Metric::Bytes).map(format::bytes);
     let figures: Vec<String> = [made.word().to_owned()].into_iter().chain(accuracy).chain(size).collect();
     view! {
-        <li class=tone_class(made.tone) class:root=made.parent.is_none() || made.parent != before>
+        <li class=tone_class(made.tone) class:root=!follows>
             <div
                 class="made"
                 class:compared=move || app.compared.get() == Some(id)
