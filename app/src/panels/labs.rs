@@ -15,9 +15,7 @@ use wasm_bindgen::JsValue;
 pub fn Gallery() -> View {
     let app = App::get();
     let report = RwSignal::new(Vec::new());
-    if !labs::ALL.is_empty() {
-        measured(report);
-    }
+    measured(report);
     let mut families: Vec<&'static str> = Vec::new();
     for lab in labs::ALL {
         if !families.contains(&lab.family) {
@@ -34,8 +32,8 @@ pub fn Gallery() -> View {
                     </button>
                     <p>{lab.method.sentence}</p>
                     <p class="small quiet">{format!("{}, {}", lab.method.citation.authors, lab.method.citation.year)}</p>
-                    {move || report.with(|r| r.iter().find(|r| r.0 == id).cloned()).map(|(_, words, sentence)| view! {
-                        <p class="small" title=sentence><b>{words}</b></p>
+                    {move || report.with(|r| r.iter().find(|r| r.id == id).cloned()).map(|r| view! {
+                        <p class="small" title=r.sentence><b>{r.words}</b>" "<span class="quiet">{r.build}</span></p>
                     })}
                 </li>
             }
@@ -52,18 +50,27 @@ pub fn Gallery() -> View {
         <main class="plain-page" id="main" tabindex="-1">
             <h1>"Labs: published methods, run on your machine"</h1>
             <p class="quiet">"Each runs the mechanism as published beside its baseline and measures its claim."</p>
-            {if labs::ALL.is_empty() {
-                view! { <p>"This build has no labs yet."</p> }
-            } else {
-                sections
-            }}
+            {sections}
         </main>
     }
 }
 
-/// What `cargo xtask claims` measured of each lab, in words, where its report stands beside the
-/// data: `{"<lab>": {"seeds": 5, "holds": true, "sentence": "..."}}`. No report, no words.
-fn measured(report: RwSignal<Vec<(&'static str, String, String)>>) {
+/// What was measured of a lab.
+#[derive(Clone)]
+struct Measured {
+    id: &'static str,
+    /// On how many seeds, with what verdict, and on how many of them the weakest of its checks held by itself.
+    words: String,
+    /// The verdict with its numbers.
+    sentence: String,
+    /// By which build, and when.
+    build: String,
+}
+
+/// What `cargo xtask claims` measured of each lab, where its report stands beside the data: `{"<lab>": {"seeds":
+/// 5, "holds": true, "sentence": "...", "checks": [{"held": 5}], "build": "...", "date": "..."}}`. No report, no
+/// words.
+fn measured(report: RwSignal<Vec<Measured>>) {
     leptos::task::spawn_local(async move {
         let Ok(bytes) = files::fetch("./data/claims.json").await else { return };
         let Ok(value) = js_sys::JSON::parse(&String::from_utf8_lossy(&bytes)) else { return };
@@ -73,13 +80,21 @@ fn measured(report: RwSignal<Vec<(&'static str, String, String)>>) {
             for id in labs::ALL.iter().map(|lab| lab.method.id) {
                 let entry = get(&value, id);
                 let Some(seeds) = get(&entry, "seeds").as_f64() else { continue };
+                let checks = js_sys::Array::from(&get(&entry, "checks"));
+                let held = checks.iter().filter_map(|c| get(&c, "held").as_f64()).fold(seeds, f64::min);
                 let verdict = match get(&entry, "holds").as_bool() {
-                    Some(true) => "holds",
-                    Some(false) => "does not hold",
-                    None => "undecided",
+                    Some(true) if held == seeds => format!("holds {held}/{seeds}"),
+                    Some(true) => format!("holds on the whole, on {held}/{seeds} alone"),
+                    Some(false) => format!("does not hold, on {held}/{seeds} alone"),
+                    None => "undecided".to_owned(),
                 };
-                let words = format!("measured on {seeds} seeds: {verdict}");
-                report.push((id, words, get(&entry, "sentence").as_string().unwrap_or_default()));
+                let text = |key: &str| get(&entry, key).as_string().unwrap_or_default();
+                report.push(Measured {
+                    id,
+                    words: format!("measured on {seeds} seeds: {verdict}"),
+                    sentence: text("sentence"),
+                    build: format!("{}, build {}", text("date"), text("build")),
+                });
             }
         });
     });
