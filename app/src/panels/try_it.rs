@@ -92,11 +92,21 @@ pub fn Use() -> View {
                     <div class="row">
                         <button type="button" on:click=test>"Take a test digit"</button>
                     </div>
-                    {move || truth.get().zip(sample.get()).map(|(truth, values)| view! {
-                        <div class="row">
-                            <div class="seen"><PixelImage values=values width=8 height=8 label=format!("A test digit labelled {truth}") /></div>
-                            <p class="small quiet">{format!("A digit of the test data, labelled {truth}.")}</p>
-                        </div>
+                    {move || truth.get().zip(sample.get()).map(|(truth, values)| {
+                        let size = app.dataset.with_untracked(|d| match *d.as_ref()?.shape.as_slice() {
+                            [.., h, w] => Some((h, w)),
+                            _ => None,
+                        });
+                        let label = format!("A test sample labelled {truth}");
+                        let picture = size.map(|(h, w)| view! {
+                            <div class="seen"><PixelImage values=values[..w * h].to_vec() width=w height=h label=label /></div>
+                        });
+                        view! {
+                            <div class="row">
+                                {picture}
+                                <p class="small quiet">{format!("A sample of the test data, labelled {truth}.")}</p>
+                            </div>
+                        }
                     })}
                 </div>
                 {answers}
