@@ -87,8 +87,7 @@ async fn inflate(stored: &[u8]) -> Result<Vec<u8>, JsValue> {
     Ok(Uint8Array::new(&JsFuture::from(whole.array_buffer()?).await?).to_vec())
 }
 
-/// Fetches the shipped digits, then the recorded search, then the engine: what is seen first comes
-/// first.
+/// Fetches the shipped digits, then the engine.
 pub fn begin(app: App, build: String) {
     spawn_local(async move {
         match fetch("./data/digits.bin").await {
@@ -102,6 +101,12 @@ pub fn begin(app: App, build: String) {
             ),
         }
         app.client(|c| c.load(&build));
+    });
+}
+
+/// Shows the recorded search, where there is nothing else to be shown yet.
+pub fn show_recording(app: App) {
+    spawn_local(async move {
         // Without it the page merely stands empty until the engine arrives.
         if let Ok(bytes) = fetch("./data/recorded-search.bin").await
             && let Ok(stored) = Recording::stored("recorded-search.bin", &bytes)

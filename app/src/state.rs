@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::client::{Client, EngineState, GpuState, News};
 use crate::components::Drawn;
 use crate::dom::prelude::*;
+use crate::later::Later;
 use crate::storage::Storage;
 use espalier_core::data::Dataset;
 use espalier_core::model::{Anatomy, Model};
@@ -216,6 +217,8 @@ pub struct App {
     client: StoredValue<Option<Client>, LocalStorage>,
     /// What is kept between visits.
     pub storage: StoredValue<Option<Storage>, LocalStorage>,
+    /// The page's second module, once it is there.
+    pub later: RwSignal<Option<Later>>,
 }
 
 /// Milliseconds since the page was opened.
@@ -262,11 +265,16 @@ impl App {
             notices: RwSignal::default(),
             client: StoredValue::new_local(None),
             storage: StoredValue::new_local(None),
+            later: RwSignal::default(),
         };
         provide_context(app);
-        let client = Client::new(workers, move |news| app.hear(news));
-        app.client.set_value(Some(client));
         app
+    }
+
+    /// Makes the pool; its workers start when the engine is there.
+    pub fn connect(self) {
+        let client = Client::new(self.workers.get_untracked(), move |news| self.hear(news));
+        self.client.set_value(Some(client));
     }
 
     /// The one in the context.

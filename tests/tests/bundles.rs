@@ -3,15 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 
-/// What the page with its CSS and first data should weigh.
-const PAGE_GOAL: u64 = 250 * 1024;
+/// The page with its CSS and first data: everything that is fetched before and for the first picture.
+const PAGE_LIMIT: u64 = 250 * 1024;
 
-/// What it may not grow beyond until it meets its goal: only ever lowered.
-const PAGE_LIMIT: u64 = 410 * 1024;
+/// What follows the first picture, beside the engine: the page's second module (`app/src/later.rs`), the data that
+/// the engine learns from, the labs' report.
+const LATER_LIMIT: u64 = 250 * 1024;
 
-/// The same for the CPU engine.
-const ENGINE_GOAL: u64 = 1300 * 1024;
-const ENGINE_LIMIT: u64 = ENGINE_GOAL;
+/// The CPU engine.
+const ENGINE_LIMIT: u64 = 1300 * 1024;
+
+/// The GPU engine.
+const GPU_LIMIT: u64 = 4 * 1024 * 1024;
 
 fn gzipped(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -27,9 +30,7 @@ fn bundles_stay_within_their_limits() {
         return;
     };
     let dist = Path::new(&dist);
-    let mut page = 0;
-    let mut engine = 0;
-    let mut gpu = 0;
+    let (mut page, mut later, mut engine, mut gpu) = (0, 0, 0, 0);
     let mut files: Vec<_> =
         std::fs::read_dir(dist).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();
     for folder in ["static", "static/data", "data"] {
@@ -45,22 +46,24 @@ fn bundles_stay_within_their_limits() {
             engine += size;
         } else if name.starts_with("gpu") {
             gpu += size;
+        } else if name.contains("_later.") || ["digits.bin", "claims.json"].contains(&name.as_str()) {
+            later += size;
         } else {
             page += size;
         }
     }
-    println!("page {page} B, CPU engine {engine} B, GPU engine {gpu} B");
-    assert!(page > 10_000 && engine > 100_000, "the build is incomplete");
-    assert!(page <= PAGE_LIMIT, "page with CSS and first data: {page} B gzipped, over {PAGE_LIMIT} B");
-    if page > PAGE_GOAL {
-        println!("note: the page is {page} B gzipped; its goal of {PAGE_GOAL} B is not met yet");
-    }
-    assert!(engine <= ENGINE_LIMIT, "CPU engine: {engine} B gzipped, over {ENGINE_LIMIT} B");
-    if engine > ENGINE_GOAL {
-        println!("note: the CPU engine is {engine} B gzipped; its goal of {ENGINE_GOAL} B is not met yet");
-    }
+    println!("page {page} B, after it {later} B, CPU engine {engine} B, GPU engine {gpu} B");
+    assert!(page > 10_000 && later > 10_000 && engine > 100_000, "the build is incomplete");
     if gpu == 0 {
         println!("note: this page was built without its GPU engine");
     }
-    assert!(gpu <= 4 * 1024 * 1024, "GPU engine: {gpu} B gzipped, over 4 MiB");
+    let limits = [
+        ("the page with CSS and first data", page, PAGE_LIMIT),
+        ("what follows the first picture", later, LATER_LIMIT),
+        ("the CPU engine", engine, ENGINE_LIMIT),
+        ("the GPU engine", gpu, GPU_LIMIT),
+    ];
+    for (what, size, limit) in limits {
+        assert!(size <= limit, "{what}: {size} B gzipped, over {limit} B");
+    }
 }

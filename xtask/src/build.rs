@@ -16,9 +16,7 @@ pub fn dist(env: &Env, toolchain: &WasmToolchain, gpu: bool) -> Result<()> {
         .env_remove("NO_COLOR");
     toolchain.apply(&mut trunk);
     run(&mut trunk)?;
-    for page in files(&env.dist())?.iter().filter(|p| p.extension().is_some_and(|e| e == "wasm")) {
-        strip_names(page)?;
-    }
+    split(env)?;
     engine(env, toolchain, "engine", "release")?;
     if gpu && has_gpu_engine(env) {
         engine(env, toolchain, "gpu", "gpu")?;
@@ -41,6 +39,58 @@ fn engine(env: &Env, toolchain: &WasmToolchain, name: &str, profile: &str) -> Re
     toolchain.apply(&mut cargo);
     run(&mut cargo)?;
     let wasm = env.target_wasm().join("wasm32-unknown-unknown").join(profile).join(format!("{name}.wasm"));
+    bindgen(env, &wasm, name)
+}
+
+/// Takes the page apart into what its first picture needs and what comes after (`app/src/later.rs`), in place of
+/// what Trunk made of the whole.
+fn split(env: &Env) -> Result<()> {
+    let dist = env.dist();
+    let named = |path: &Path| path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
+    let page = fs::read_dir(&dist)
+        .map_err(|e| format!("cannot read {}: {e}", dist.display()))?
+        .filter_map(|entry| named(&entry.ok()?.path())?.strip_suffix("_bg.wasm").map(str::to_owned))
+        .find(|name| name.starts_with("page"))
+        .ok_or("Trunk left no page in the folder `dist`")?;
+    let scratch = env.target_wasm().join("split");
+    let _ = fs::remove_dir_all(&scratch);
+    let whole = env.target_wasm().join("wasm32-unknown-unknown/page/page.wasm");
+    run(env.command("wasm-split-cli").arg(&whole).arg(&scratch).args(["--out-name", &page]))?;
+    bindgen(env, &scratch.join(format!("{page}.wasm")), &page)?;
+    let later = dist.join(format!("{page}_later.wasm"));
+    fs::copy(scratch.join("split_later.wasm"), &later).map_err(|e| {
+        format!("wasm-split-cli left no module `later`, which `app/src/later.rs` asks for: {e}")
+    })?;
+    strip_names(&later)?;
+    // Both scripts under names that change with their content, as all the page's own.
+    let (linker, link) = ("__wasm_split.js", format!("{page}_later.js"));
+    let made = dist.join(&link);
+    rename_in(&scratch.join(linker), &made, "split_later.wasm", &format!("{page}_later.wasm"))?;
+    // As with every other module here, a host may serve it under whatever type it likes.
+    let whole = "src.then((r) => r.arrayBuffer()).then((b) => WebAssembly.instantiate(b, imports))";
+    rename_in(&made, &made, "WebAssembly.instantiateStreaming(src, imports)", whole)?;
+    let script = dist.join(format!("{page}.js"));
+    // Where it is fetched from; the module goes on knowing it by its old name.
+    let from = |script: &str| format!("from \"./{script}\"");
+    rename_in(&script, &script, &from(linker), &from(&link))?;
+    // The page's script needs the other at once; found out by itself it would come one round trip later.
+    let index = dist.join("index.html");
+    let fetched = |script: &str| format!("<link rel=\"modulepreload\" href=\"./{script}\">");
+    let both = [fetched(&format!("{page}.js")), fetched(&link)].concat();
+    rename_in(&index, &index, &fetched(&format!("{page}.js")), &both)
+}
+
+/// Copies a text with one name in place of another, which must occur in it.
+fn rename_in(from: &Path, to: &Path, name: &str, by: &str) -> Result<()> {
+    let text = fs::read_to_string(from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;
+    if !text.contains(name) {
+        return Err(format!("{} does not name {name}: the tool that made it has changed", from.display()));
+    }
+    fs::write(to, text.replace(name, by)).map_err(|e| format!("cannot write {}: {e}", to.display()))
+}
+
+/// Makes a module and its script for the browser of a compiled one, in `dist/`.
+fn bindgen(env: &Env, wasm: &Path, name: &str) -> Result<()> {
     run(env
         .command("wasm-bindgen")
         .args([
@@ -48,12 +98,14 @@ fn engine(env: &Env, toolchain: &WasmToolchain, name: &str, profile: &str) -> Re
             "web",
             "--no-typescript",
             "--remove-name-section",
+            // The page's second module shares the first one's memory and table, by the linker's names.
+            "--keep-lld-exports",
             "--out-name",
             name,
             "--out-dir",
         ])
         .arg(env.dist())
-        .arg(&wasm))
+        .arg(wasm))
 }
 
 /// Removes the section of function names from a Wasm module: a quarter of the page, and of use to nobody who

@@ -13,6 +13,8 @@ const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// 0.22 needs a newer Rust than Debian has.
 const TRUNK: &str = "0.21.14";
 const TARGET: &str = "wasm32-unknown-unknown";
+/// Takes the page's module apart; its other half is `wasm_split_helpers`, of the same series.
+const SPLIT: &str = "0.2.3";
 /// The accessibility checker of the browser tests, from npm.
 const AXE: &str = "4.14.1";
 /// The name under which Debian's toolchain is linked into rustup.
@@ -45,6 +47,8 @@ pub fn for_build(env: &Env) -> Result<WasmToolchain> {
     fs::create_dir_all(&env.cache).map_err(|e| format!("cannot create {}: {e}", env.cache.display()))?;
     let toolchain = wasm_toolchain(env)?;
     cargo_tool(env, "wasm-bindgen", "wasm-bindgen-cli", &locked_version(env, "wasm-bindgen")?, &[])?;
+    let options = ["--locked", "--features", "build-binary"];
+    cargo_tool(env, "wasm-split-cli", "wasm_split_cli_support", SPLIT, &options)?;
     // Without its default features Trunk needs no OpenSSL headers and carries no self-updater.
     cargo_tool(env, "trunk", "trunk", TRUNK, &["--locked", "--no-default-features", "--features", "rustls"])?;
     Ok(toolchain)
@@ -211,8 +215,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 fn cargo_tool(env: &Env, program: &str, package: &str, version: &str, options: &[&str]) -> Result<()> {
     let path = env.tools().join("bin").join(program);
-    let found = output(env.command(&path.to_string_lossy()).arg("--version"));
-    if found.is_some_and(|text| text.split_whitespace().any(|word| word == version)) {
+    // Cargo's own record of what it installed there; not every tool tells its version.
+    let installed = fs::read_to_string(env.tools().join(".crates.toml")).unwrap_or_default();
+    if path.is_file() && installed.contains(&format!("\"{package} {version} (")) {
         return Ok(());
     }
     eprintln!("Installing {package} {version} (once, a few minutes).");

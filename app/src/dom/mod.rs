@@ -226,7 +226,7 @@ impl<I: IntoIterator<Item: ToView>> CollectView for I {
 }
 
 /// Draws the page into the body, for good.
-pub fn mount(page: fn() -> View) {
+pub fn mount(page: impl FnOnce() -> View + 'static) {
     // Leptos' own mounting, of nothing: it starts the reactive system and owns the page's signals.
     leptos::mount::mount_to_body(move || {
         let state = State::draw(page());

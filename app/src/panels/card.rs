@@ -3,6 +3,7 @@
 use crate::components::{GraphThumb, MetricRow, format, tone_class};
 use crate::dom::prelude::*;
 use crate::files;
+use crate::later;
 use crate::state::{App, Made};
 use espalier_core::protocol::{Metric, Question};
 
@@ -32,7 +33,7 @@ pub fn Card() -> View {
                             <p class="quiet">"No model in hand yet. When you pick one, its figures stand here, before and after each thing you do to it."</p>
                         </div>
                     },
-                    Some(made) => view! { <Figures made=made /> },
+                    Some(made) => later::view(move |l| (l.figures)(made.clone())),
                 }}
             </details>
         </aside>
@@ -47,8 +48,9 @@ fn figure(metric: Metric, value: f64) -> String {
     }
 }
 
+/// Its figures, before and after.
 #[component]
-fn Figures(made: Made) -> View {
+pub fn Figures(made: Made) -> View {
     let app = App::get();
     let before = app.model(app.compared.get().or(made.parent));
     let name = before.as_ref().map(|b| format!("{} ({})", b.name, b.word()));

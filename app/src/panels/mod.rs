@@ -14,39 +14,44 @@ mod transport;
 mod try_it;
 mod tune;
 
+use crate::board::Board;
 use crate::components::{Gravity, Notice, ParamForm};
 use crate::dom::prelude::*;
-use crate::state::{App, Place, Stage};
-use crate::storage::Storage;
-use crate::{files, session, url};
+use crate::later::{Later, Part};
+use crate::state::{App, Made, Place, Stage};
+use crate::{files, later};
 
-/// Everything.
-#[component]
-pub fn Page() -> View {
+/// Everything. Where the second module has not been fetched, it follows the first picture.
+pub fn page(query: String, later: Option<Result<Later, String>>) -> View {
     let app = App::provide();
-    let mut query = window().location().search().unwrap_or_default();
-    if query.is_empty() {
-        query = session::last_query();
+    let arrive = move |later: Result<Later, String>| match later {
+        Ok(later) => {
+            (later.address)(app, &query);
+            app.later.set(Some(later));
+            (later.begin)(app);
+        }
+        Err(text) => app.notice(true, text),
+    };
+    match later {
+        Some(later) => arrive(later),
+        None => request_animation_frame(move || {
+            leptos::task::spawn_local(async move { arrive(later::fetch().await) });
+        }),
     }
-    for wrong in url::apply(&app, &query) {
-        app.notice(false, format!("From the link: {wrong}. The rest of it was applied."));
-    }
-    url::follow(app);
-    session::greet(app);
-    crate::latency::follow(app);
-    Storage::restore(app);
-    files::begin(app, build());
+    files::show_recording(app);
+    view! { <Page /> }
+}
 
+#[component]
+fn Page() -> View {
+    let app = App::get();
     view! {
         <div class="app">
             <a class="skip" href="#main">"Skip to the main part"</a>
             <bar::Bar />
             {move || match app.place.get() {
                 Place::Studio => view! { <Studio /> },
-                Place::Labs(None) => view! { <labs::Gallery /> },
-                Place::Labs(Some(id)) => view! { <labs::LabPage id=id /> },
-                Place::Learn => view! { <open::Learn /> },
-                Place::Open => view! { <open::Open /> },
+                other => later::view(move |l| (l.place)(other.clone())),
             }}
             <div class="notices" role="status" aria-live="polite">
                 <For each=move || app.notices.get() key=|n| n.id let:notice>
@@ -85,7 +90,7 @@ fn Settings(
 }
 
 /// The name of this build, by which engine and workers are asked for.
-fn build() -> String {
+pub fn build() -> String {
     document()
         .query_selector("meta[name=build]")
         .ok()
@@ -101,15 +106,63 @@ fn Studio() -> View {
         <rail::Rail />
         <main class="studio" id="main" tabindex="-1">
             {move || match app.stage.get() {
-                Stage::Data => view! { <data::Data /> },
                 Stage::Search => view! { <search::Search /> },
-                Stage::Train => view! { <tune::Tune kind="train" /> },
-                Stage::Prune => view! { <tune::Tune kind="prune" /> },
-                Stage::Quantize => view! { <tune::Tune kind="quantize" /> },
-                Stage::Use => view! { <try_it::Use /> },
+                other => later::view(move |l| (l.stage)(other)),
             }}
             <card::Card />
         </main>
-        <history::History />
+        {later::view(|l| (l.history)())}
     }
+}
+
+/// A place other than the studio.
+pub fn place(place: Place) -> View {
+    match place {
+        Place::Studio => View::Empty,
+        Place::Labs(None) => view! { <labs::Gallery /> },
+        Place::Labs(Some(id)) => view! { <labs::LabPage id=id /> },
+        Place::Learn => view! { <open::Learn /> },
+        Place::Open => view! { <open::Open /> },
+    }
+}
+
+/// A stage other than the search.
+pub fn stage(stage: Stage) -> View {
+    match stage {
+        Stage::Search => View::Empty,
+        Stage::Data => view! { <data::Data /> },
+        Stage::Train => view! { <tune::Tune kind="train" /> },
+        Stage::Prune => view! { <tune::Tune kind="prune" /> },
+        Stage::Quantize => view! { <tune::Tune kind="quantize" /> },
+        Stage::Use => view! { <try_it::Use /> },
+    }
+}
+
+/// A part of the search's picture.
+pub fn part(part: Part, board: Board) -> View {
+    match part {
+        Part::Outcome => view! { <pictures::Outcome board=board /> },
+        Part::Charts => view! { <pictures::Charts board=board /> },
+        Part::Jobs => view! { <search::Jobs /> },
+        Part::Rest => view! {
+            <pictures::Mistakes board=board />
+            <pictures::Tables board=board />
+            <pictures::Rest board=board />
+        },
+    }
+}
+
+/// The settings of the search.
+pub fn search_settings() -> View {
+    view! { <search::SearchSettings /> }
+}
+
+/// A model's figures.
+pub fn figures(made: Made) -> View {
+    view! { <card::Figures made=made /> }
+}
+
+/// The history.
+pub fn history() -> View {
+    view! { <history::History /> }
 }

@@ -1,11 +1,12 @@
 //! Search: candidates on a Pareto plot, the best so far, and the candidate under the pointer.
 
 use super::Settings;
-use super::pictures::{Charts, Costs, Mistakes, Outcome, Rest, Tables};
+use super::pictures::Costs;
 use super::transport::Transport;
 use crate::client::EngineState;
 use crate::components::{Dot, Figure, GraphView, LineChart, ParamForm, Scatter, pareto};
 use crate::dom::prelude::*;
+use crate::later::{self, Part};
 use crate::state::{App, Status};
 use espalier_core::params::ParamSpec;
 use espalier_core::protocol::{Metric, Tone};
@@ -34,22 +35,6 @@ pub fn Search() -> View {
             board.graph(id).map(|g| (id, g))
         })
     });
-    let busy = move || app.status.get() != Status::Idle && app.kind.with(|k| k == "search");
-    let text = move |key: &str| app.configs.search.with(|c| c.text(espalier_core::search::SPECS, key));
-    let method = Memo::new(move |_| espalier_core::search::get(&text("strategy")).map(|s| s.method));
-    let space = Memo::new(move |_| espalier_core::space::method(&text("space")));
-    let details = move |method: Method, params: &'static [ParamSpec]| {
-        view! {
-            <details class="group">
-                <summary>{method.name}</summary>
-                <p class="small quiet">{method.sentence}</p>
-                <p class="small quiet">
-                    {format!("{}: “{}”, {}, {}.", method.citation.authors, method.citation.title, method.citation.venue, method.citation.year)}
-                </p>
-                <ParamForm specs=params config=app.configs.search enabled=Signal::derive(move || !busy()) />
-            </details>
-        }
-    };
     let tab = move |id: &'static str, name: &'static str| {
         view! {
             <button type="button" aria-pressed=move || (shown.get() == id).to_string() on:click=move |_| shown.set(id)>
@@ -73,15 +58,15 @@ pub fn Search() -> View {
                     }}
                 </p>
             </Show>
-            <Outcome board=board />
+            {later::view(move |l| (l.part)(Part::Outcome, board))}
             <div class="row tabs" role="group" aria-label="Picture">
                 {tab("front", "Trade-off")}
                 {tab("best", "Best so far")}
                 {tab("jobs", "At work")}
             </div>
             {move || match shown.get() {
-                "best" => view! { <Charts board=board /> },
-                "jobs" => view! { <Jobs /> },
+                "best" => later::view(move |l| (l.part)(Part::Charts, board)),
+                "jobs" => later::view(move |l| (l.part)(Part::Jobs, board)),
                 _ => {
                     let csv = Callback::new(move |()| board.points.with_untracked(|p| pareto::csv(p)));
                     view! {
@@ -107,33 +92,58 @@ pub fn Search() -> View {
                                 {dot.map_or_else(|| format!("Candidate {id}"), |d| d.label)}
                                 {(app.candidate().is_none()).then(|| view! { <span class="quiet small">" best so far"</span> })}
                             </h2>
-                            <button type="button" class="push primary" on:click=move |_| app.take(id)>"Train this one"</button>
+                            <button type="button" class="push primary" on:click=move |_| {
+                                if let Some(later) = app.later.get_untracked() {
+                                    (later.take)(app, id);
+                                }
+                            }>"Train this one"</button>
                         </div>
                         <GraphView graph=graph.clone() hovered=app.node />
                         <Costs graph=graph />
                     </section>
                 }
             })}
-            <Mistakes board=board />
-            <Tables board=board />
-            <Rest board=board />
+            {later::view(move |l| (l.part)(Part::Rest, board))}
         </section>
-        <aside class="settings stack" aria-label="Settings">
-            <Transport kind="search" go="Search" tone=Tone::Grow />
-            <Settings
-                specs=espalier_core::search::SPECS
-                config=app.configs.search
-                enabled=Signal::derive(move || !busy())
-            />
-            {move || method.get().map(|m| details(*m, m.params))}
-            {move || space.get().map(|m| details(*m, m.params))}
-        </aside>
+        <aside class="settings stack" aria-label="Settings">{later::view(|l| (l.search_settings)())}</aside>
+    }
+}
+
+/// Its settings.
+#[component]
+pub fn SearchSettings() -> View {
+    let app = App::get();
+    let busy = move || app.status.get() != Status::Idle && app.kind.with(|k| k == "search");
+    let text = move |key: &str| app.configs.search.with(|c| c.text(espalier_core::search::SPECS, key));
+    let method = Memo::new(move |_| espalier_core::search::get(&text("strategy")).map(|s| s.method));
+    let space = Memo::new(move |_| espalier_core::space::method(&text("space")));
+    let details = move |method: Method, params: &'static [ParamSpec]| {
+        view! {
+            <details class="group">
+                <summary>{method.name}</summary>
+                <p class="small quiet">{method.sentence}</p>
+                <p class="small quiet">
+                    {format!("{}: “{}”, {}, {}.", method.citation.authors, method.citation.title, method.citation.venue, method.citation.year)}
+                </p>
+                <ParamForm specs=params config=app.configs.search enabled=Signal::derive(move || !busy()) />
+            </details>
+        }
+    };
+    view! {
+        <Transport kind="search" go="Search" tone=Tone::Grow />
+        <Settings
+            specs=espalier_core::search::SPECS
+            config=app.configs.search
+            enabled=Signal::derive(move || !busy())
+        />
+        {move || method.get().map(|m| details(*m, m.params))}
+        {move || space.get().map(|m| details(*m, m.params))}
     }
 }
 
 /// The jobs at work, each with its curves so far.
 #[component]
-fn Jobs() -> View {
+pub fn Jobs() -> View {
     let live = App::get().search.live;
     (move || {
         let jobs = live.get();

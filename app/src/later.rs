@@ -1,0 +1,91 @@
+//! What the first picture does without: a Wasm module of its own, fetched when the page stands.
+//!
+//! The module holds whatever can be reached only through [`Later`], and what that alone needs: the engine's
+//! client, storage, the address, every stage but the search's picture, the labs. `cargo xtask build` takes the
+//! two apart (by `wasm-split-cli`, which follows the linker's relocations). What must be there for the first
+//! picture is called directly, everything else by this table.
+
+use crate::board::Board;
+use crate::dom::prelude::*;
+use crate::state::{App, Made, Place, Stage};
+use crate::{files, latency, panels, session, storage, url};
+use wasm_split_helpers::{SplitLoaderError, wasm_split};
+
+/// The way into the second module.
+#[derive(Clone, Copy)]
+pub struct Later {
+    /// Applies a query and keeps the address in step from then on.
+    pub address: fn(App, &str),
+    /// Brings the engine, what was kept, and the data.
+    pub begin: fn(App),
+    /// Takes the chosen candidate along.
+    pub take: fn(App, u32),
+    /// A place other than the studio.
+    pub place: fn(Place) -> View,
+    /// A stage other than the search.
+    pub stage: fn(Stage) -> View,
+    /// A part of the search's picture.
+    pub part: fn(Part, Board) -> View,
+    /// The settings of the search.
+    pub search_settings: fn() -> View,
+    /// A model's figures, for the card.
+    pub figures: fn(Made) -> View,
+    /// The history.
+    pub history: fn() -> View,
+}
+
+/// Parts of a picture that stand empty at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// How the run ended.
+    Outcome,
+    /// Its line charts.
+    Charts,
+    /// The jobs at work.
+    Jobs,
+    /// What comes below.
+    Rest,
+}
+
+#[wasm_split(later, fallible)]
+fn table() -> Result<Later, SplitLoaderError> {
+    Ok(Later {
+        address: |app, query| {
+            for wrong in url::apply(&app, query) {
+                app.notice(false, format!("From the link: {wrong}. The rest of it was applied."));
+            }
+            url::follow(app);
+        },
+        begin: |app| {
+            app.connect();
+            session::greet(app);
+            latency::follow(app);
+            storage::Storage::restore(app);
+            files::begin(app, panels::build());
+        },
+        take: |app, id| app.take(id),
+        place: panels::place,
+        stage: panels::stage,
+        part: panels::part,
+        search_settings: panels::search_settings,
+        figures: panels::figures,
+        history: panels::history,
+    })
+}
+
+/// Fetches the second module, once.
+///
+/// # Errors
+/// In words, for the visitor.
+pub async fn fetch() -> Result<Later, String> {
+    table().await.map_err(|_| {
+        "A part of the page could not be fetched, so it only shows its recording. Reload it to try again."
+            .into()
+    })
+}
+
+/// A view of the second module; nothing until that is there.
+pub fn view(make: impl Fn(Later) -> View + 'static) -> View {
+    let later = App::get().later;
+    (move || later.get().map(|later| untrack(|| make(later)))).to_view()
+}
