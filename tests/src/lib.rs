@@ -1,5 +1,6 @@
 //! Shared by the tests: where reference data is, and how a test says that it was skipped.
 
+pub mod bundles;
 pub mod cases;
 pub mod pool;
 

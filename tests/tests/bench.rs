@@ -19,8 +19,8 @@ use espalier_core::params::{Config, ParamValue};
 use espalier_core::protocol::{Event, Metric, Metrics, RunSpec};
 use espalier_core::train::evaluate::{EvaluateTask, Evaluation};
 use espalier_core::train::{Start, TrainConfig, TrainTask, Trained};
+use espalier_tests::bundles::{self, Bundle};
 use harness::{Options, Page, dist, run};
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use workers::Workers;
@@ -342,29 +342,12 @@ fn macs(start: &Start) -> u64 {
 }
 
 fn sizes(dist: &Path, report: &mut Report) {
-    let gzipped = |path: &Path| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(&std::fs::read(path).unwrap()).unwrap();
-        encoder.finish().unwrap().len() as f64 / 1024.0
-    };
-    let mut sums = [0.0; 3];
-    let mut folders = vec![dist.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
-            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if entry.is_dir() {
-                if !name.starts_with('.') {
-                    folders.push(entry);
-                }
-                continue;
-            }
-            let kind = if name.starts_with("engine") { 1 } else { 2 * usize::from(name.starts_with("gpu")) };
-            sums[kind] += gzipped(&entry);
-        }
+    let files = bundles::files(dist).unwrap();
+    for bundle in Bundle::ALL {
+        let kib = |bytes: u64| bytes as f64 / 1024.0;
+        let limit = format!("<= {:.0} KiB", kib(bundle.limit()));
+        report.row(bundle.name(), format!("{:.0} KiB", kib(bundles::weight(&files, bundle))), &limit);
     }
-    report.row("page with CSS and first data, gzipped", format!("{:.0} KiB", sums[0]), "<= 250 KiB");
-    report.row("CPU engine, gzipped", format!("{:.0} KiB", sums[1]), "<= 1331 KiB");
-    report.row("GPU engine, gzipped", format!("{:.0} KiB", sums[2]), "<= 4096 KiB");
 }
 
 #[test]

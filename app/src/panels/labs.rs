@@ -8,14 +8,19 @@ use crate::files;
 use crate::state::{App, Place, Stage, Status};
 use espalier_core::labs;
 use espalier_core::protocol::{Metric, Tone};
-use wasm_bindgen::JsValue;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Every lab, by family.
 #[component]
 pub fn Gallery() -> View {
     let app = App::get();
-    let report = RwSignal::new(Vec::new());
-    measured(report);
+    let report = RwSignal::new(BTreeMap::<String, Measured>::new());
+    leptos::task::spawn_local(async move {
+        if let Some(measured) = measured().await {
+            report.try_set(measured);
+        }
+    });
     let mut families: Vec<&'static str> = Vec::new();
     for lab in labs::ALL {
         if !families.contains(&lab.family) {
@@ -32,8 +37,10 @@ pub fn Gallery() -> View {
                     </button>
                     <p>{lab.method.sentence}</p>
                     <p class="small quiet">{format!("{}, {}", lab.method.citation.authors, lab.method.citation.year)}</p>
-                    {move || report.with(|r| r.iter().find(|r| r.id == id).cloned()).map(|r| view! {
-                        <p class="small" title=r.sentence><b>{r.words}</b>" "<span class="quiet">{r.build}</span></p>
+                    {move || report.with(|r| r.get(id).cloned()).map(|r| {
+                        let build = format!("{}, build {}", r.date, r.build);
+                        let words = r.words();
+                        view! { <p class="small" title=r.sentence><b>{words}</b>" "<span class="quiet">{build}</span></p> }
                     })}
                 </li>
             }
@@ -55,49 +62,46 @@ pub fn Gallery() -> View {
     }
 }
 
-/// What was measured of a lab.
-#[derive(Clone)]
+/// What `cargo xtask claims` measured of a lab.
+#[derive(Clone, Deserialize)]
 struct Measured {
-    id: &'static str,
-    /// On how many seeds, with what verdict, and on how many of them the weakest of its checks held by itself.
-    words: String,
+    seeds: u32,
+    holds: Option<bool>,
     /// The verdict with its numbers.
     sentence: String,
+    checks: Vec<Check>,
     /// By which build, and when.
     build: String,
+    date: String,
 }
 
-/// What `cargo xtask claims` measured of each lab, where its report stands beside the data: `{"<lab>": {"seeds":
-/// 5, "holds": true, "sentence": "...", "checks": [{"held": 5}], "build": "...", "date": "..."}}`. No report, no
-/// words.
-fn measured(report: RwSignal<Vec<Measured>>) {
-    leptos::task::spawn_local(async move {
-        let Ok(bytes) = files::fetch("./data/claims.json").await else { return };
-        let Ok(value) = js_sys::JSON::parse(&String::from_utf8_lossy(&bytes)) else { return };
-        let get =
-            |of: &JsValue, key: &str| js_sys::Reflect::get(of, &key.into()).unwrap_or(JsValue::UNDEFINED);
-        report.update(|report| {
-            for id in labs::ALL.iter().map(|lab| lab.method.id) {
-                let entry = get(&value, id);
-                let Some(seeds) = get(&entry, "seeds").as_f64() else { continue };
-                let checks = js_sys::Array::from(&get(&entry, "checks"));
-                let held = checks.iter().filter_map(|c| get(&c, "held").as_f64()).fold(seeds, f64::min);
-                let verdict = match get(&entry, "holds").as_bool() {
-                    Some(true) if held == seeds => format!("holds {held}/{seeds}"),
-                    Some(true) => format!("holds on the whole, on {held}/{seeds} alone"),
-                    Some(false) => format!("does not hold, on {held}/{seeds} alone"),
-                    None => "undecided".to_owned(),
-                };
-                let text = |key: &str| get(&entry, key).as_string().unwrap_or_default();
-                report.push(Measured {
-                    id,
-                    words: format!("measured on {seeds} seeds: {verdict}"),
-                    sentence: text("sentence"),
-                    build: format!("{}, build {}", text("date"), text("build")),
-                });
-            }
-        });
-    });
+/// One check of a claim.
+#[derive(Clone, Deserialize)]
+struct Check {
+    /// On how many seeds it holds by itself.
+    held: u32,
+}
+
+impl Measured {
+    /// On how many seeds, with what verdict, and on how many of them the weakest check held by itself.
+    fn words(&self) -> String {
+        let seeds = self.seeds;
+        let held = self.checks.iter().map(|c| c.held).fold(seeds, u32::min);
+        let verdict = match self.holds {
+            Some(true) if held == seeds => format!("holds {held}/{seeds}"),
+            Some(true) => format!("holds on the whole, on {held}/{seeds} alone"),
+            Some(false) => format!("does not hold, on {held}/{seeds} alone"),
+            None => "undecided".to_owned(),
+        };
+        format!("measured on {seeds} seeds: {verdict}")
+    }
+}
+
+/// The report of all labs, by id, where it stands beside the data. No report, no words.
+async fn measured() -> Option<BTreeMap<String, Measured>> {
+    let bytes = files::fetch("./data/claims.json").await.ok()?;
+    let report = js_sys::JSON::parse(&String::from_utf8_lossy(&bytes)).ok()?;
+    serde_wasm_bindgen::from_value(report).ok()
 }
 
 /// One lab.
