@@ -88,7 +88,9 @@ impl Slot {
     /// Ends its worker.
     fn end(&self) {
         self.worker.set_onmessage(None);
-        self.worker.set_onerror(None);
+        // An error of it may be on its way already. Nobody waits for it; unheard, it would be the page's own.
+        let hush = Closure::<dyn FnMut(web_sys::Event)>::new(|event: web_sys::Event| event.prevent_default());
+        self.worker.set_onerror(Some(hush.into_js_value().unchecked_ref()));
         self.worker.terminate();
     }
 
@@ -416,7 +418,7 @@ impl Client {
         // In the same place: the first one is the coordinator.
         match worth_it.then(|| self.spawn(false)).flatten() {
             Some(slot) => self.with(|s| s.slots.insert(index, slot)),
-            None => self.with(|s| s.slots.drain(..).for_each(|slot| slot.worker.terminate())),
+            None => self.with(|s| s.slots.drain(..).for_each(|slot| slot.end())),
         }
     }
 
