@@ -11,10 +11,13 @@ use crate::space;
 
 pub mod evolution;
 pub mod halving;
+pub mod local;
 pub mod nsga2;
 pub mod objective;
 pub mod pareto;
+pub mod policy;
 pub mod random;
+pub mod reinforce;
 #[cfg(feature = "compute")]
 pub mod run;
 pub mod session;
@@ -47,40 +50,40 @@ macro_rules! strategy {
 }
 
 /// Every strategy, alphabetical by id.
-pub static ALL: &[Strategy] =
-    &[strategy!(evolution), strategy!(halving), strategy!(nsga2), strategy!(random)];
+pub static ALL: &[Strategy] = &[
+    strategy!(evolution),
+    strategy!(halving),
+    strategy!(local),
+    strategy!(nsga2),
+    strategy!(random),
+    strategy!(reinforce),
+];
 
 /// A strategy by id.
 pub fn get(id: &str) -> Option<&'static Strategy> {
     ALL.iter().find(|s| s.method.id == id)
 }
 
+/// Identifiers and names of methods, as the options of a choice.
+macro_rules! options {
+    ($all:expr) => {{
+        let mut options = [("", ""); $all.len()];
+        let mut i = 0;
+        while i < options.len() {
+            options[i] = ($all[i].method.id, $all[i].method.name);
+            i += 1;
+        }
+        options
+    }};
+}
+
+static STRATEGIES: [(&str, &str); ALL.len()] = options!(ALL);
+static SPACES: [(&str, &str); space::ALL.len()] = options!(space::ALL);
+
 /// The run's own settings; those of the spaces and strategies come beside them ([`specs`]).
 pub static SPECS: &[ParamSpec] = &[
-    ParamSpec::choice(
-        "space",
-        "Search space",
-        &[
-            ("chain", "Chain of convolutions"),
-            ("mlp", "Multilayer perceptron"),
-            ("nasnet-cell", "NASNet cells"),
-            ("nb201", "NAS-Bench-201 cell"),
-        ],
-        "chain",
-        "Which networks may be proposed.",
-    ),
-    ParamSpec::choice(
-        "strategy",
-        "Strategy",
-        &[
-            ("evolution", "Regularized evolution"),
-            ("halving", "Successive halving"),
-            ("nsga2", "NSGA-II"),
-            ("random", "Random search"),
-        ],
-        "evolution",
-        "How the next candidate is chosen.",
-    ),
+    ParamSpec::choice("space", "Search space", &SPACES, "chain", "Which networks may be proposed."),
+    ParamSpec::choice("strategy", "Strategy", &STRATEGIES, "evolution", "How the next candidate is chosen."),
     ParamSpec::int("budget", "Candidates", 1, 500, 24, "How many different networks are tried."),
     ParamSpec::int("epochs", "Epochs each", 1, 100, 8, "How long each candidate trains before it is judged.")
         .unit("epochs"),

@@ -259,34 +259,9 @@ impl<'a> Session<'a> {
         }
         for _ in 0..REDRAWS {
             let (genome, parents) = propose(&mut self.rng.borrow_mut());
-            if space::check(&self.genes, &genome).is_err() {
-                continue;
+            if let Some(candidate) = self.admit_below(most_params, &genome, parents) {
+                return Some(candidate);
             }
-            let genome = self.space.canonical(&self.settings.config, &genome);
-            if self.seen.borrow().contains(&genome) {
-                continue;
-            }
-            let prepared = self.evaluator.prepare(&genome);
-            if let (Some(most), Ok(prepared)) = (most_params, &prepared)
-                && over(&prepared.costs, Metric::Params, most)
-            {
-                self.early_exits.set(self.early_exits.get() + 1);
-                continue;
-            }
-            self.seen.borrow_mut().insert(genome.clone());
-            let Ok(prepared) = prepared else { continue };
-            if !self.within_limits(&prepared.costs) {
-                continue;
-            }
-            if let Some(graph) = &prepared.graph
-                && !self.fingerprints.borrow_mut().insert(graph.fingerprint())
-            {
-                continue;
-            }
-            self.budget.set(self.budget.get() - 1);
-            self.drawn.set(self.drawn.get() + 1);
-            let label = self.space.label(&self.settings.config, &genome);
-            return Some(Rc::new(Candidate { id: self.drawn.get(), genome, parents, label, prepared }));
         }
         self.budget.set(0);
         (self.log)(format!(
@@ -294,6 +269,44 @@ impl<'a> Session<'a> {
             self.drawn.get()
         ));
         None
+    }
+
+    /// This genome as a candidate. `None` where it is known, over a limit or no network, or the budget is spent.
+    pub fn admit(&self, genome: &Genome, parents: Vec<u32>) -> Option<Rc<Candidate>> {
+        if self.budget.get() == 0 { None } else { self.admit_below(None, genome, parents) }
+    }
+
+    fn admit_below(
+        &self,
+        most_params: Option<usize>,
+        genome: &Genome,
+        parents: Vec<u32>,
+    ) -> Option<Rc<Candidate>> {
+        if space::check(&self.genes, genome).is_err() {
+            return None;
+        }
+        let genome = self.space.canonical(&self.settings.config, genome);
+        if self.seen.borrow().contains(&genome) {
+            return None;
+        }
+        let prepared = self.evaluator.prepare(&genome);
+        if let (Some(most), Ok(prepared)) = (most_params, &prepared)
+            && over(&prepared.costs, Metric::Params, most)
+        {
+            self.early_exits.set(self.early_exits.get() + 1);
+            return None;
+        }
+        self.seen.borrow_mut().insert(genome.clone());
+        let prepared = prepared.ok().filter(|p| self.within_limits(&p.costs))?;
+        if let Some(graph) = &prepared.graph
+            && !self.fingerprints.borrow_mut().insert(graph.fingerprint())
+        {
+            return None;
+        }
+        self.budget.set(self.budget.get() - 1);
+        self.drawn.set(self.drawn.get() + 1);
+        let label = self.space.label(&self.settings.config, &genome);
+        Some(Rc::new(Candidate { id: self.drawn.get(), genome, parents, label, prepared }))
     }
 
     fn within_limits(&self, costs: &Metrics) -> bool {
