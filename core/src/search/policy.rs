@@ -252,14 +252,14 @@ mod tests {
             let genome = policy.sample(&mut rng);
             let gradient = policy.gradient(&genome, 0.8, 0.3);
             assert_eq!(gradient.len(), policy.theta.len());
-            for i in 0..gradient.len() {
+            for (i, expected) in gradient.iter().enumerate() {
                 let at = |by: f64| {
                     let mut moved = policy.clone();
                     moved.theta[i] += by;
                     objective(&moved, &genome, 0.8, 0.3)
                 };
                 let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((slope - gradient[i]).abs() < 1e-6, "{hidden}, {i}: {slope} and {}", gradient[i]);
+                assert!((slope - expected).abs() < 1e-6, "{hidden}, {i}: {slope} and {expected}");
             }
         }
     }
