@@ -77,7 +77,8 @@ fn deny(env: &Env) -> Result<()> {
         eprintln!("skipped: advisories (the database cannot be fetched here)");
     }
     let mut deny = env.command("cargo");
-    deny.args(["deny", "--offline", "check", "licenses", "bans"]);
+    // The bundles are features: what is licensed is all that any of them ships.
+    deny.args(["deny", "--all-features", "--offline", "check", "licenses", "bans"]);
     if fetched {
         deny.arg("advisories");
     }
