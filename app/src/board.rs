@@ -263,6 +263,12 @@ impl Board {
             Event::Log(text) => self.log.update(|log| log.push(text)),
             Event::Error(text) => self.error.set(Some(text)),
             Event::Finished(text) => self.finished.set(Some(text)),
+            Event::Band { chart, line, points } => self.charts.update(|charts| {
+                let of = charts.iter_mut().find(|c| c.title == chart);
+                if let Some(line) = of.and_then(|c| c.lines.iter_mut().find(|l| l.label == line)) {
+                    line.band = points;
+                }
+            }),
             Event::Model { .. } => {}
         }
     }

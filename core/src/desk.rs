@@ -107,7 +107,9 @@ fn answer_model(model: Model) -> Answer {
 fn open(name: &str, bytes: &[u8]) -> Result<Answer> {
     let lower = name.to_lowercase();
     let data = |format: &str| Ok(Answer::Data(Dataset::open(name, format, bytes)?, format.into()));
-    if lower.ends_with(".csv") {
+    if lower.ends_with(".csv") && crate::data::nb201::is_meant(bytes) {
+        data("nb201")
+    } else if lower.ends_with(".csv") {
         data("csv")
     } else if lower.ends_with(".onnx") {
         let model = io::onnx::import(bytes, name)?.model();

@@ -418,6 +418,15 @@ pub enum Event {
     Error(String),
     /// The run ended well: what happened and what it means.
     Finished(String),
+    /// The spread around a line of a chart, in place of what was told of it before. The line comes first.
+    Band {
+        /// The chart's title.
+        chart: String,
+        /// The line's label.
+        line: String,
+        /// (x, low, high) in ascending x.
+        points: Vec<(f64, f64, f64)>,
+    },
 }
 
 impl Event {

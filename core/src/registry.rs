@@ -34,6 +34,7 @@ pub struct Method {
 
 /// The settings of every run kind outside the labs, by kind.
 static SETTINGS: &[(&str, Settings)] = &[
+    ("compare", crate::search::compare::specs),
     ("prune", || crate::prune::params::PARAMS.to_vec()),
     ("quantize", || crate::quant::params::PARAMS.to_vec()),
     ("search", crate::search::specs),
@@ -65,6 +66,7 @@ mod compute {
         JobKind::of::<crate::prune::task::PruneTask>(),
         JobKind::of::<crate::quant::task::QuantizeTask>(),
         crate::search::run::DESCRIBE,
+        JobKind::of::<crate::search::replay::ReplayTask>(),
         JobKind::of::<crate::train::evaluate::EvaluateTask>(),
         JobKind::of::<crate::train::step_time::StepTimeTask>(),
         JobKind::of::<crate::train::TrainTask>(),
@@ -74,6 +76,7 @@ mod compute {
     static RUNS: &[RunKind] = &[
         crate::prune::run::KIND,
         crate::quant::run::KIND,
+        crate::search::compare::KIND,
         crate::search::run::KIND,
         crate::train::run::KIND,
     ];

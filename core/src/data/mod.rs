@@ -4,10 +4,13 @@ mod csv;
 mod digits;
 pub mod generated;
 mod idx;
+pub mod nb201;
 mod split;
 
+use crate::search::tabular::Table;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub struct Dataset {
     pub validation: Vec<u32>,
     /// Indices of the test samples.
     pub test: Vec<u32>,
+    /// Measured networks in place of samples, where the file was a tabular benchmark. It stays where it was read.
+    #[serde(skip)]
+    pub table: Option<Arc<Table>>,
 }
 
 impl Dataset {
@@ -115,4 +121,5 @@ pub static FORMATS: &[Format] = &[
         summary: "Images and labels as of MNIST, one file after the other.",
         open: idx::open,
     },
+    Format { id: "nb201", summary: "The measurements of NAS-Bench-201.", open: nb201::open },
 ];

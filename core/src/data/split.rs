@@ -57,7 +57,7 @@ impl Samples {
         }
         let part = |split| (0..labels.len() as u32).filter(|i| split_of[*i as usize] == split).collect();
         let (train, validation, test) = (part(Split::Train), part(Split::Validation), part(Split::Test));
-        Ok(Dataset { name, shape, inputs, labels, classes, train, validation, test })
+        Ok(Dataset { name, shape, inputs, labels, classes, train, validation, test, table: None })
     }
 }
 

@@ -163,6 +163,7 @@ mod tests {
             train: Vec::new(),
             validation: Vec::new(),
             test: (0..100).collect(),
+            table: None,
         };
         (model, data)
     }

@@ -50,6 +50,16 @@ fn rungs(epochs: u32, eta: u32, count: u32) -> Vec<u32> {
     ends
 }
 
+/// The part of `epochs` that a candidate trains on average, where one in `eta` passes each rung.
+fn share(ends: &[u32], eta: f64, epochs: u32) -> f64 {
+    let mut before = 0;
+    let trained = ends.iter().zip(0..).map(|(end, rung)| {
+        let more = end - std::mem::replace(&mut before, *end);
+        f64::from(more) / eta.powi(rung)
+    });
+    trained.sum::<f64>() / f64::from(epochs.max(1))
+}
+
 /// Searches until the budget is spent.
 ///
 /// # Errors
@@ -57,12 +67,14 @@ fn rungs(epochs: u32, eta: u32, count: u32) -> Vec<u32> {
 pub async fn run(session: &Session<'_>) -> Result<()> {
     let eta = session.settings.count("halving.eta").max(2);
     let count = session.settings.count("halving.rungs").max(1);
+    let ends = rungs(session.epochs(), eta as u32, count as u32);
+    session.expect_share(share(&ends, eta as f64, session.epochs()));
     let mut alive = Vec::new();
     while let Some(candidate) = session.draw(|rng| (space::sample(&session.genes, rng), vec![])) {
         alive.push(candidate);
     }
     let mut trained = 0;
-    for (rung, end) in rungs(session.epochs(), eta as u32, count as u32).into_iter().enumerate() {
+    for (rung, end) in ends.into_iter().enumerate() {
         if rung > 0 && alive.len() <= 1 {
             break;
         }
@@ -82,12 +94,19 @@ pub async fn run(session: &Session<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::rungs;
+    use super::{rungs, share};
 
     #[test]
     fn rungs_grow_by_eta() {
         assert_eq!(rungs(9, 3, 3), [1, 3, 9]);
         assert_eq!(rungs(6, 2, 3), [1, 3, 6]);
         assert_eq!(rungs(1, 2, 3), [1, 2, 3]);
+    }
+
+    #[test]
+    fn most_candidates_cost_little() {
+        // All train 1 epoch, a third 2 more, a ninth 6 more.
+        assert!((share(&[1, 3, 9], 3.0, 9) - (1.0 + 2.0 / 3.0 + 6.0 / 9.0) / 9.0).abs() < 1e-12);
+        assert_eq!(share(&[4], 2.0, 4), 1.0);
     }
 }

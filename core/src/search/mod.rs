@@ -9,6 +9,7 @@ use crate::params::ParamSpec;
 use crate::registry::Method;
 use crate::space;
 
+pub mod compare;
 pub mod evolution;
 pub mod halving;
 pub mod local;
@@ -19,8 +20,11 @@ pub mod policy;
 pub mod random;
 pub mod reinforce;
 #[cfg(feature = "compute")]
+pub mod replay;
+#[cfg(feature = "compute")]
 pub mod run;
 pub mod session;
+pub mod significance;
 pub mod tabular;
 
 pub use objective::{Objective, Objectives};
@@ -97,6 +101,15 @@ pub static SPECS: &[ParamSpec] = &[
         8,
         "How many candidates are on their way at once; part of the result, unlike the number of workers.",
     ),
+    ParamSpec::float(
+        "budget.macs",
+        "Training budget",
+        0.0,
+        100_000.0,
+        0.0,
+        "Billions of multiply-accumulates that training the candidates may cost in all, finalists not counted; 0 is no such limit.",
+    )
+    .unit("GMACs"),
     ParamSpec::bool("objective.accuracy", "Accuracy counts", true, "Higher validation accuracy is better."),
     ParamSpec::bool("objective.params", "Parameters count", true, "Fewer trainable parameters are better."),
     ParamSpec::bool("objective.macs", "MACs count", false, "Fewer multiply-accumulates are better."),

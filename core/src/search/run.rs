@@ -39,6 +39,8 @@ pub struct Described {
     pub shape: Vec<usize>,
     /// Number of classes.
     pub classes: usize,
+    /// Number of training samples.
+    pub train: usize,
 }
 
 impl Task for DescribeTask {
@@ -51,7 +53,7 @@ impl Task for DescribeTask {
 
     async fn run(self, ctx: &JobCtx<'_>) -> Result<Described> {
         let data = ctx.dataset(&self.data)?;
-        Ok(Described { shape: data.shape.clone(), classes: data.classes.len() })
+        Ok(Described { shape: data.shape.clone(), classes: data.classes.len(), train: data.train.len() })
     }
 }
 
@@ -116,6 +118,11 @@ impl Training {
         Ok(Self { ctx, space, settings, data, seed, described, models: Rc::default(), spent: Rc::default() })
     }
 
+    /// A candidate as its last evaluation left it.
+    pub(crate) fn model(&self, id: u32) -> Option<Model> {
+        self.models.borrow().get(&id).cloned()
+    }
+
     /// Training MACs of all evaluations that were awaited so far; see [`Trained::macs`].
     pub(crate) fn spent(&self) -> u64 {
         self.spent.get()
@@ -128,7 +135,7 @@ impl Training {
 
 impl Evaluator for Training {
     fn prepare(&self, genome: &Genome) -> Result<Prepared> {
-        let Described { shape, classes } = &self.described;
+        let Described { shape, classes, .. } = &self.described;
         let graph = self.space.graph(self.config(), genome, shape, *classes)?;
         let costs = costs(&graph)?;
         Ok(Prepared { graph: Some(graph), costs })
@@ -172,6 +179,12 @@ impl Evaluator for Training {
             models.borrow_mut().insert(id, trained.model);
             Ok(metrics)
         })
+    }
+
+    fn training_macs(&self, candidate: &Candidate, epochs: u32) -> f64 {
+        let macs = candidate.prepared.costs.iter().find(|(m, _)| *m == Metric::Macs).map_or(0.0, |(_, v)| *v);
+        // As `Trained::macs` counts.
+        3.0 * macs * self.described.train as f64 * f64::from(epochs)
     }
 }
 

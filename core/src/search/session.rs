@@ -128,6 +128,11 @@ pub trait Evaluator {
     /// `epochs` more epochs, from where its last evaluation left it. The costs need not be
     /// repeated.
     fn start(&self, candidate: &Candidate, epochs: u32) -> LocalFuture<'static, Result<Metrics>>;
+
+    /// Training MACs that so many epochs of a candidate cost; 0 where a table answers.
+    fn training_macs(&self, _candidate: &Candidate, _epochs: u32) -> f64 {
+        0.0
+    }
 }
 
 /// An evaluation on its way.
@@ -155,6 +160,10 @@ pub struct Session<'a> {
     fingerprints: RefCell<BTreeSet<u64>>,
     early_exits: Cell<u32>,
     budget: Cell<u32>,
+    /// Training MACs that have not been promised to a candidate yet.
+    macs: Cell<f64>,
+    /// The part of a full evaluation that a candidate is expected to cost.
+    share: Cell<f64>,
     drawn: Cell<u32>,
     failures: Cell<u32>,
     history: RefCell<Vec<Rc<Scored>>>,
@@ -189,6 +198,11 @@ impl<'a> Session<'a> {
             fingerprints: RefCell::default(),
             early_exits: Cell::new(0),
             budget: Cell::new(settings.count("budget") as u32),
+            macs: Cell::new(match settings.float("budget.macs") {
+                0.0 => f64::INFINITY,
+                giga => 1e9 * giga,
+            }),
+            share: Cell::new(1.0),
             drawn: Cell::new(0),
             failures: Cell::new(0),
             history: RefCell::default(),
@@ -200,9 +214,15 @@ impl<'a> Session<'a> {
         self.rng.borrow_mut()
     }
 
-    /// Candidates that may still be drawn.
+    /// Candidates that may still be drawn; 0 where the budget of training MACs is promised.
     pub fn left(&self) -> u32 {
-        self.budget.get()
+        if self.macs.get() > 0.0 { self.budget.get() } else { 0 }
+    }
+
+    /// Says that a candidate costs only this part of a full evaluation on average: successive halving gives most
+    /// of them up early, and a budget of MACs buys it more of them.
+    pub fn expect_share(&self, share: f64) {
+        self.share.set(share);
     }
 
     /// Epochs of a full evaluation.
@@ -254,7 +274,7 @@ impl<'a> Session<'a> {
         most_params: Option<usize>,
         mut propose: impl FnMut(&mut Rng) -> (Genome, Vec<u32>),
     ) -> Option<Rc<Candidate>> {
-        if self.budget.get() == 0 {
+        if self.left() == 0 {
             return None;
         }
         for _ in 0..REDRAWS {
@@ -273,7 +293,7 @@ impl<'a> Session<'a> {
 
     /// This genome as a candidate. `None` where it is known, over a limit or no network, or the budget is spent.
     pub fn admit(&self, genome: &Genome, parents: Vec<u32>) -> Option<Rc<Candidate>> {
-        if self.budget.get() == 0 { None } else { self.admit_below(None, genome, parents) }
+        if self.left() == 0 { None } else { self.admit_below(None, genome, parents) }
     }
 
     fn admit_below(
@@ -306,7 +326,10 @@ impl<'a> Session<'a> {
         self.budget.set(self.budget.get() - 1);
         self.drawn.set(self.drawn.get() + 1);
         let label = self.space.label(&self.settings.config, &genome);
-        Some(Rc::new(Candidate { id: self.drawn.get(), genome, parents, label, prepared }))
+        let candidate = Candidate { id: self.drawn.get(), genome, parents, label, prepared };
+        let promised = self.share.get() * self.evaluator.training_macs(&candidate, self.epochs());
+        self.macs.set(self.macs.get() - promised);
+        Some(Rc::new(candidate))
     }
 
     fn within_limits(&self, costs: &Metrics) -> bool {

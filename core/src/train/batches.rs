@@ -90,6 +90,7 @@ mod tests {
             train: (0..14).collect(),
             validation: (14..17).collect(),
             test: (17..20).collect(),
+            table: None,
         }
     }
 

@@ -137,6 +137,7 @@ fn noise() -> Dataset {
         train: (0..8).collect(),
         validation: (8..12).collect(),
         test: (12..16).collect(),
+        table: None,
     }
 }
 

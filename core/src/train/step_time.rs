@@ -132,6 +132,7 @@ mod tests {
             train: (0..16).collect(),
             validation: vec![16, 17],
             test: vec![18, 19],
+            table: None,
         };
         let data = BTreeMap::from([("t".to_owned(), Arc::new(data))]);
         let host = Ticking(Cell::new(0.0));

@@ -52,5 +52,6 @@ pub fn make(name: &str, seed: u64) -> Dataset {
         train: part(0, SAMPLES * 2 / 3),
         validation: part(SAMPLES * 2 / 3, SAMPLES * 3 / 4),
         test: part(SAMPLES * 3 / 4, SAMPLES),
+        table: None,
     }
 }
