@@ -2,9 +2,10 @@
 
 use crate::board::Board;
 use crate::dom::prelude::*;
-use crate::state::{App, Made};
+use crate::state::{App, Made, Place};
 use espalier_core::data::Dataset;
 use espalier_core::io::recording::Recording;
+use espalier_core::params::ParamValue;
 use espalier_core::protocol::{Answer, Event, Question, Tone};
 use js_sys::{Array, Uint8Array};
 use std::sync::Arc;
@@ -54,6 +55,14 @@ pub async fn fetch(path: &str) -> Result<Vec<u8>, String> {
 fn use_data(app: App, format: &str, set: Dataset, bytes: Vec<u8>) {
     let name = set.name.clone();
     app.client(|c| c.data(&name, format, bytes));
+    if format == "nb201" {
+        app.table.set(Some(name.clone()));
+        app.configs.compare.update(|c| {
+            c.0.insert("compare.by".into(), ParamValue::Text("table".into()));
+        });
+        app.place.set(Place::Compare);
+        return app.notice(false, format!("“{name}” is the table that strategies are compared on now."));
+    }
     app.dataset.set(Some(Arc::new(set)));
     app.data.set((name, format.into()));
 }
@@ -80,8 +89,10 @@ extern "C" {
 }
 
 /// Inflates (RFC 1951), by the browser's own means.
-async fn inflate(stored: &[u8]) -> Result<Vec<u8>, JsValue> {
-    let through = DecompressionStream::new("deflate-raw")?;
+///
+/// `format` is the browser's name of it: `deflate-raw`, or `gzip` (RFC 1952).
+async fn inflate(stored: &[u8], format: &str) -> Result<Vec<u8>, JsValue> {
+    let through = DecompressionStream::new(format)?;
     let stored: Body = Response::new_with_opt_js_u8_array(Some(&Uint8Array::from(stored)))?.unchecked_into();
     let whole: Response = Whole::read(&stored.body().pipe_through(&through)?).unchecked_into();
     Ok(Uint8Array::new(&JsFuture::from(whole.array_buffer()?).await?).to_vec())
@@ -110,7 +121,7 @@ pub fn show_recording(app: App) {
         // Without it the page merely stands empty until the engine arrives.
         if let Ok(bytes) = fetch("./data/recorded-search.bin").await
             && let Ok(stored) = Recording::stored("recorded-search.bin", &bytes)
-            && let Ok(payload) = inflate(stored).await
+            && let Ok(payload) = inflate(stored, "deflate-raw").await
             && let Ok(recording) = Recording::inflated("recorded-search.bin", &payload)
             && app.search.is_empty()
         {
@@ -146,10 +157,9 @@ fn replay(board: Board, events: Vec<Event>) {
 
 /// A file of the visitor's: a data set or a model, by its name and its content.
 pub fn open(app: App, file: web_sys::File) {
-    let name = file.name();
     spawn_local(async move {
-        let bytes = match content(&file).await {
-            Ok(bytes) => bytes,
+        let (name, bytes) = match content(&file).await {
+            Ok(content) => content,
             Err(text) => return app.notice(true, text),
         };
         match app.ask(Question::Open { name: name.clone(), bytes }, &[]).await {
@@ -159,7 +169,7 @@ pub fn open(app: App, file: web_sys::File) {
                 app.notice(false, format!("“{name}” is in the history and in hand."));
             }
             Ok(Answer::Data(set, format)) => match content(&file).await {
-                Ok(bytes) => use_data(app, &format, set, bytes),
+                Ok((_, bytes)) => use_data(app, &format, set, bytes),
                 Err(text) => app.notice(true, text),
             },
             Ok(_) => {}
@@ -168,10 +178,17 @@ pub fn open(app: App, file: web_sys::File) {
     });
 }
 
-/// A file's bytes.
-async fn content(file: &web_sys::File) -> Result<Vec<u8>, String> {
-    match JsFuture::from(file.array_buffer()).await {
-        Ok(buffer) => Ok(Uint8Array::new(&buffer).to_vec()),
-        Err(error) => Err(format!("“{}” cannot be read: {error:?}", file.name())),
+/// A file's name and bytes; what is packed by gzip is unpacked.
+async fn content(file: &web_sys::File) -> Result<(String, Vec<u8>), String> {
+    let name = file.name();
+    let unreadable = |error: JsValue| format!("“{}” cannot be read: {error:?}", file.name());
+    let buffer = JsFuture::from(file.array_buffer()).await.map_err(unreadable)?;
+    let bytes = Uint8Array::new(&buffer).to_vec();
+    match name.strip_suffix(".gz") {
+        None => Ok((name, bytes)),
+        Some(inner) => match inflate(&bytes, "gzip").await {
+            Ok(unpacked) => Ok((inner.to_owned(), unpacked)),
+            Err(_) => Err(format!("“{name}” is called gzip but cannot be unpacked; it may be cut short.")),
+        },
     }
 }

@@ -76,6 +76,8 @@ pub enum Place {
     Studio,
     /// The gallery, or one lab.
     Labs(Option<String>),
+    /// Strategies side by side.
+    Compare,
     /// Reading.
     Learn,
     /// A file of one's own.
@@ -155,6 +157,8 @@ pub struct Configs {
     pub prune: RwSignal<Config>,
     /// Of quantization.
     pub quantize: RwSignal<Config>,
+    /// Of a comparison.
+    pub compare: RwSignal<Config>,
     /// Of the lab that is open.
     pub lab: RwSignal<Config>,
 }
@@ -188,6 +192,8 @@ pub struct App {
     pub seed: RwSignal<String>,
     /// The data set's name and format.
     pub data: RwSignal<(String, String)>,
+    /// The name of a table of measured networks, where the visitor has brought one.
+    pub table: RwSignal<Option<String>>,
     /// The data set.
     pub dataset: RwSignal<Option<Arc<Dataset>>>,
     /// Settings.
@@ -200,6 +206,8 @@ pub struct App {
     pub prune: Board,
     /// Quantization.
     pub quantize: Board,
+    /// A comparison.
+    pub compare: Board,
     /// The lab that is open.
     pub lab: Board,
     /// Every model made.
@@ -244,18 +252,21 @@ impl App {
             workers: RwSignal::new(workers),
             seed: RwSignal::new("1".into()),
             data: RwSignal::new(("digits".into(), "digits".into())),
+            table: RwSignal::default(),
             dataset: RwSignal::default(),
             configs: Configs {
                 search: RwSignal::default(),
                 train: RwSignal::default(),
                 prune: RwSignal::default(),
                 quantize: RwSignal::default(),
+                compare: RwSignal::default(),
                 lab: RwSignal::default(),
             },
             search: Board::new(),
             train: Board::new(),
             prune: Board::new(),
             quantize: Board::new(),
+            compare: Board::new(),
             lab: Board::new(),
             models: RwSignal::default(),
             active: RwSignal::default(),
@@ -295,6 +306,7 @@ impl App {
             "train" => self.train,
             "prune" => self.prune,
             "quantize" => self.quantize,
+            "compare" => self.compare,
             k if k.starts_with("lab:") => self.lab,
             _ => self.search,
         }
@@ -306,6 +318,7 @@ impl App {
             "train" => self.configs.train,
             "prune" => self.configs.prune,
             "quantize" => self.configs.quantize,
+            "compare" => self.configs.compare,
             k if k.starts_with("lab:") => self.configs.lab,
             _ => self.configs.search,
         }
@@ -446,6 +459,20 @@ impl App {
             self.notice(true, format!("{error}. The run was not started."));
             return;
         }
+        let specs = espalier_core::registry::settings(kind);
+        let mut data = self.data.get_untracked().0;
+        if kind == "compare" && config.text(specs, "compare.by") == "table" {
+            match self.table.get_untracked() {
+                Some(table) => data = table,
+                None => {
+                    self.notice(
+                        false,
+                        "There is no table yet. Drop the file of NAS-Bench-201's measurements in first.",
+                    );
+                    return;
+                }
+            }
+        }
         let wants_model = matches!(kind, "train" | "prune" | "quantize");
         let model = wants_model.then(|| untrack(|| self.in_hand())).flatten();
         if wants_model && model.is_none() {
@@ -461,13 +488,8 @@ impl App {
         self.parent.set(model.as_ref().map(|m| m.id));
         self.status.set(Status::Running);
         self.worked.set((0.0, now_ms()));
-        let spec = RunSpec {
-            kind: kind.into(),
-            config,
-            seed,
-            data: self.data.get_untracked().0,
-            model: model.map(|m| (*m.model).clone()),
-        };
+        let spec =
+            RunSpec { kind: kind.into(), config, seed, data, model: model.map(|m| (*m.model).clone()) };
         self.client(|c| c.start(spec));
     }
 

@@ -7,7 +7,7 @@ use crate::state::{App, Place, Stage};
 use espalier_core::registry;
 use web_sys::UrlSearchParams;
 
-const KINDS: [&str; 4] = ["search", "train", "prune", "quantize"];
+const KINDS: [&str; 5] = ["search", "train", "prune", "quantize", "compare"];
 
 /// The query for what the page shows now, with its question mark; empty where all is default.
 pub fn query(app: &App) -> String {
@@ -15,6 +15,7 @@ pub fn query(app: &App) -> String {
     match app.place.get() {
         Place::Labs(Some(id)) => pairs.push(("lab".into(), id)),
         Place::Labs(None) => pairs.push(("place".into(), "labs".into())),
+        Place::Compare => pairs.push(("place".into(), "compare".into())),
         Place::Learn => pairs.push(("place".into(), "learn".into())),
         Place::Open => pairs.push(("place".into(), "open".into())),
         Place::Studio => {}
@@ -75,6 +76,7 @@ pub fn apply(app: &App, query: &str) -> Vec<String> {
             },
             "place" => match value.as_str() {
                 "labs" => app.place.set(Place::Labs(None)),
+                "compare" => app.place.set(Place::Compare),
                 "learn" => app.place.set(Place::Learn),
                 "open" => app.place.set(Place::Open),
                 _ => wrong.push(format!("there is no place “{value}”")),

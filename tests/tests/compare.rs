@@ -127,5 +127,12 @@ fn four_hundred_replays_on_the_table_reproduce_the_published_comparison() {
     }
     let Some(Event::Finished(told)) = outcome.events.last() else { panic!("{:?}", outcome.events.last()) };
     println!("{told}");
-    assert!(told.contains("above Random search") && told.contains("p < 0.001"), "{told}");
+    assert!(told.starts_with("Regularized evolution ends") && told.contains("above REINFORCE"), "{told}");
+    let luck = outcome.events.iter().rev().find_map(|e| match e {
+        Event::Table { rows, .. } => Some(rows),
+        _ => None,
+    });
+    for row in luck.expect("a table of what is luck") {
+        assert!(row[1].starts_with('+') && row[2] == "p < 0.001" && row[3] == "more than luck", "{row:?}");
+    }
 }

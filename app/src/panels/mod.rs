@@ -2,6 +2,7 @@
 
 mod bar;
 mod card;
+mod compare;
 mod data;
 mod engine;
 mod history;
@@ -121,6 +122,7 @@ pub fn place(place: Place) -> View {
         Place::Studio => View::Empty,
         Place::Labs(None) => view! { <labs::Gallery /> },
         Place::Labs(Some(id)) => view! { <labs::LabPage id=id /> },
+        Place::Compare => view! { <compare::Compare /> },
         Place::Learn => view! { <open::Learn /> },
         Place::Open => view! { <open::Open /> },
     }

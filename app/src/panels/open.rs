@@ -36,14 +36,14 @@ pub fn Drop() -> View {
                 <input
                     type="file"
                     multiple
-                    accept=".csv,.espalier,.onnx,.idx,.ubyte"
+                    accept=".csv,.espalier,.onnx,.idx,.ubyte,.gz"
                     on:change=move |e| {
                         let input = e.target().and_then(|t| t.dyn_into::<web_sys::HtmlInputElement>().ok());
                         take(input.and_then(|i| i.files()));
                     }
                 />
             </label>
-            <p class="small quiet">"Data: CSV with a class in each row, IDX. Models: .espalier, as downloaded here, and .onnx."</p>
+            <p class="small quiet">"Data: CSV with a class in each row, IDX, NAS-Bench-201’s table; packed by gzip or not. Models: .espalier, as downloaded here, and .onnx."</p>
         </div>
     }
 }

@@ -7,7 +7,7 @@ use crate::client::EngineState;
 use crate::components::{Dot, Figure, GraphView, LineChart, ParamForm, Scatter, pareto};
 use crate::dom::prelude::*;
 use crate::later::{self, Part};
-use crate::state::{App, Status};
+use crate::state::{App, Place, Status};
 use espalier_core::params::ParamSpec;
 use espalier_core::protocol::{Metric, Tone};
 use espalier_core::registry::Method;
@@ -136,6 +136,9 @@ pub fn SearchSettings() -> View {
             config=app.configs.search
             enabled=Signal::derive(move || !busy())
         />
+        <button type="button" class="word" on:click=move |_| app.place.set(Place::Compare)>
+            "Compare strategies side by side"
+        </button>
         {move || method.get().map(|m| details(*m, m.params))}
         {move || space.get().map(|m| details(*m, m.params))}
     }

@@ -27,7 +27,7 @@ static SPECS: &[ParamSpec] = &[
         "Training budget",
         0.05,
         1000.0,
-        1.0,
+        2.0,
         "Billions of multiply-accumulates that each search may spend on training.",
     )
     .unit("GMACs")
@@ -67,7 +67,7 @@ pub use run::KIND;
 mod run {
     use super::super::replay::{Replay, ReplayTask};
     use super::super::run::{DescribeTask, Described, Training};
-    use super::super::significance::{mean_deviation, sentence};
+    use super::super::significance::{Comparison, mean_deviation};
     use super::super::{ALL, Scored, Session, Settings, Strategy, session};
     use super::{OWN, specs};
     use crate::data::Split;
@@ -349,7 +349,8 @@ mod run {
                 if values.len() == searches.len() {
                     let (mean, deviation) = mean_deviation(&values);
                     points.push((x, mean));
-                    band.push((x, mean - deviation, mean + deviation));
+                    // Nothing is more than all or less than none.
+                    band.push((x, (mean - deviation).max(0.0), (mean + deviation).min(100.0)));
                 }
             }
             let chart = axes.chart.to_owned();
@@ -405,15 +406,31 @@ mod run {
             columns: columns.into_iter().map(str::to_owned).collect(),
             rows: rows.collect(),
         });
-        // The best against every other.
-        let order = (0..chosen.len()).max_by(|a, b| mean(&outcomes[*a]).total_cmp(&mean(&outcomes[*b])));
-        let best = order.unwrap_or(0);
+        // The best against every other, the closest first.
+        let mut order: Vec<usize> = (0..chosen.len()).collect();
+        order.sort_by(|a, b| mean(&outcomes[*b]).total_cmp(&mean(&outcomes[*a])));
+        let Some((best, others)) = order.split_first() else { return };
         let mut rng = Rng::stream(seed, "significance");
-        let others = (0..chosen.len()).filter(|i| *i != best).map(|i| {
+        let compared = others.iter().map(|i| {
             let pairs: Vec<(f64, f64)> =
-                tests(&outcomes[best]).into_iter().zip(tests(&outcomes[i])).collect();
-            sentence(chosen[best].method.name, chosen[i].method.name, &pairs, &mut rng)
+                tests(&outcomes[*best]).into_iter().zip(tests(&outcomes[*i])).collect();
+            (chosen[*i].method.name, Comparison::new(&pairs, &mut rng))
         });
-        ctx.emit(Event::Finished(others.collect::<Vec<_>>().join(" ")));
+        let compared: Vec<_> = compared.collect();
+        let first = chosen[*best].method.name;
+        let rows = compared.iter().map(|(name, c)| {
+            let difference = format!("{:+.2} ± {:.2}", c.difference, c.error);
+            vec![(*name).to_owned(), difference, c.p_value(), c.meaning()]
+        });
+        ctx.emit(Event::Table {
+            title: format!("Is {first} ahead by more than luck?"),
+            columns: ["Against", "Points ahead", "Paired permutation test", "What it means"]
+                .map(str::to_owned)
+                .into(),
+            rows: rows.collect(),
+        });
+        if let Some((name, closest)) = compared.first() {
+            ctx.emit(Event::Finished(closest.sentence(first, name)));
+        }
     }
 }

@@ -36,27 +36,61 @@ pub fn permutation_p(differences: &[f64], rng: &mut Rng) -> f64 {
     (drawn + 1) as f64 / PATTERNS as f64
 }
 
-/// One comparison, in a sentence: `first` against `second`, pair by pair, in percent.
-pub fn sentence(first: &str, second: &str, pairs: &[(f64, f64)], rng: &mut Rng) -> String {
-    let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
-    let n = differences.len();
-    let (mean, deviation) = mean_deviation(&differences);
-    let p = permutation_p(&differences, rng);
-    let way = if mean >= 0.0 { "above" } else { "below" };
-    let likely = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
-    let least = 2.0 / 2f64.powi(n.min(60) as i32);
-    let meaning = if p < 0.05 {
-        "more than luck".to_owned()
-    } else if least >= 0.05 {
-        format!("{n} seeds cannot show more than p = {least:.2}")
-    } else {
-        "no more than luck would give".to_owned()
-    };
-    format!(
-        "{first} ends {:.2} points {way} {second} (± {:.2} standard error, {likely} in a paired permutation test over {n} seeds: {meaning}).",
-        mean.abs(),
-        deviation / (n.max(1) as f64).sqrt(),
-    )
+/// Two searches compared pair by pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Mean difference, first minus second.
+    pub difference: f64,
+    /// Its standard error.
+    pub error: f64,
+    /// See [`permutation_p`].
+    pub p: f64,
+    /// Number of pairs.
+    pub pairs: usize,
+}
+
+impl Comparison {
+    /// Of pairs (first, second) that share their seed.
+    pub fn new(pairs: &[(f64, f64)], rng: &mut Rng) -> Self {
+        let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
+        let (difference, deviation) = mean_deviation(&differences);
+        let error = deviation / (differences.len().max(1) as f64).sqrt();
+        Self { difference, error, p: permutation_p(&differences, rng), pairs: differences.len() }
+    }
+
+    /// The p-value as it is written.
+    pub fn p_value(&self) -> String {
+        if self.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", self.p) }
+    }
+
+    /// What it means.
+    pub fn meaning(&self) -> String {
+        let least = 2.0 / 2f64.powi(self.pairs.min(60) as i32);
+        if self.p < 0.05 {
+            "more than luck".to_owned()
+        } else if least >= 0.05 {
+            format!("undecided: {} seeds cannot show more than p = {least:.2}", self.pairs)
+        } else {
+            "no more than luck would give".to_owned()
+        }
+    }
+
+    /// In a sentence: `first` against `second`, in points.
+    pub fn sentence(&self, first: &str, second: &str) -> String {
+        let ends = if self.difference.abs() < 0.005 {
+            format!("{first} and {second} end level")
+        } else {
+            let way = if self.difference > 0.0 { "above" } else { "below" };
+            format!("{first} ends {:.2} points {way} {second}", self.difference.abs())
+        };
+        format!(
+            "{ends} (± {:.2} standard error, {} in a paired permutation test over {} seeds): {}.",
+            self.error,
+            self.p_value(),
+            self.pairs,
+            self.meaning()
+        )
+    }
 }
 
 #[cfg(test)]
@@ -91,9 +125,10 @@ mod tests {
     #[test]
     fn the_sentence_says_what_few_seeds_cannot_show() {
         let mut rng = Rng::new(2);
-        let told = sentence("A", "B", &[(97.0, 95.0), (96.0, 95.5), (97.5, 95.0)], &mut rng);
-        assert!(told.contains("A ends 1.67 points above B") && told.contains("cannot show"), "{told}");
+        let few = Comparison::new(&[(97.0, 95.0), (96.0, 95.5), (97.5, 95.0)], &mut rng).sentence("A", "B");
+        assert!(few.contains("A ends 1.67 points above B") && few.contains("cannot show"), "{few}");
         let many: Vec<(f64, f64)> = (0..12).map(|i| (96.0 + 0.1 * f64::from(i), 95.0)).collect();
-        assert!(sentence("A", "B", &many, &mut rng).contains("p < 0.001 in a paired"));
+        assert!(Comparison::new(&many, &mut rng).sentence("A", "B").contains("p < 0.001 in a paired"));
+        assert!(Comparison::new(&[(1.0, 1.0); 8], &mut rng).sentence("A", "B").contains("A and B end level"));
     }
 }

@@ -3,6 +3,7 @@
 //! One browser at a time (`--test-threads=1`): each has workers of its own.
 
 mod access;
+mod compare;
 mod control;
 mod faults;
 mod gpu;
