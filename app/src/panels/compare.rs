@@ -37,10 +37,10 @@ pub fn Compare() -> View {
             <div class="lab">
                 <div class="stack">
                     <Transport kind="compare" go="Compare" tone=Tone::Grow />
-                    <fieldset class="group">
-                        <legend>"Strategies"</legend>
+                    <div class="group" role="group" aria-label="Strategies">
+                        <h2>"Strategies"</h2>
                         {form(strategies)}
-                    </fieldset>
+                    </div>
                     <div class="group">{form(own)}</div>
                     <details class="group">
                         <summary>"More settings"</summary>

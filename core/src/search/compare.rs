@@ -336,11 +336,12 @@ mod run {
         }
     }
 
-    /// The curves' mean with a band of one standard deviation, from where every search has found something.
+    /// The curves' mean with a band of one standard deviation. They begin where every search has found something, and
+    /// not before a tenth of the budget: what the first draws are worth is luck, and would hide all that follows.
     fn draw(ctx: &RunCtx, axes: &Axes, names: &[&str], outcomes: &[Vec<Outcome>]) {
         for (i, (name, searches)) in names.iter().zip(outcomes).enumerate() {
             let first = |o: &Outcome| o.curve.first().map_or(axes.end, |p| p.0);
-            let from = searches.iter().map(first).fold(0.0, f64::max);
+            let from = searches.iter().map(first).fold(0.1 * axes.end, f64::max);
             let (mut points, mut band) = (Vec::new(), Vec::new());
             for step in 0..=GRID {
                 let x = from + (axes.end - from) * step as f64 / GRID as f64;
