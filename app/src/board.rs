@@ -2,7 +2,7 @@
 
 use crate::components::{Dot, Drawn, Line};
 use crate::dom::prelude::*;
-use espalier_core::protocol::{Event, Tone};
+use espalier_core::protocol::{Event, HeatRow, Tone};
 use std::sync::Arc;
 
 /// A line chart.
@@ -122,6 +122,8 @@ pub struct Board {
     pub images: RwSignal<Vec<Images>>,
     /// Histograms.
     pub histograms: RwSignal<Vec<Histogram>>,
+    /// What methods lean towards, by title.
+    pub heats: RwSignal<Vec<(String, Vec<HeatRow>)>>,
     /// The confusion matrix.
     pub confusion: RwSignal<Option<Confusion>>,
     /// The verdict.
@@ -157,6 +159,7 @@ impl Board {
             tables: RwSignal::default(),
             images: RwSignal::default(),
             histograms: RwSignal::default(),
+            heats: RwSignal::default(),
             confusion: RwSignal::default(),
             verdict: RwSignal::default(),
             log: RwSignal::default(),
@@ -183,6 +186,7 @@ impl Board {
         self.tables.set(Vec::new());
         self.images.set(Vec::new());
         self.histograms.set(Vec::new());
+        self.heats.set(Vec::new());
         self.confusion.set(None);
         self.verdict.set(None);
         self.log.set(Vec::new());
@@ -269,6 +273,12 @@ impl Board {
                     line.band = points;
                 }
             }),
+            Event::Heat { title, rows } => {
+                self.heats.update(|all| match all.iter_mut().find(|h| h.0 == title) {
+                    Some(old) => old.1 = rows,
+                    None => all.push((title, rows)),
+                })
+            }
             Event::Model { .. } => {}
         }
     }

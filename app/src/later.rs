@@ -43,6 +43,8 @@ pub enum Part {
     Charts,
     /// The jobs at work.
     Jobs,
+    /// What the strategy leans towards.
+    Inside,
     /// What comes below.
     Rest,
 }

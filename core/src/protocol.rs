@@ -427,7 +427,17 @@ pub enum Event {
         /// (x, low, high) in ascending x.
         points: Vec<(f64, f64, f64)>,
     },
+    /// Parts of one for each of several choices: what a method leans towards, in place of what was told before.
+    Heat {
+        /// Its title; also its identity.
+        title: String,
+        /// Each choice with its options, and the part of each, 0 to 1.
+        rows: Vec<HeatRow>,
+    },
 }
+
+/// A choice: its name, then each option with its part, 0 to 1.
+pub type HeatRow = (String, Vec<(String, f64)>);
 
 impl Event {
     /// A candidate's architecture with its layers.

@@ -44,6 +44,7 @@ fn check(outcome: &Outcome, what: &str) {
     let mut graphs = Vec::new();
     let mut points: BTreeMap<u32, u32> = BTreeMap::new();
     let (mut accuracy, mut confusion) = (None, None);
+    let mut leanings = 0;
     for event in events {
         match event {
             Event::Graph { id, graph, .. } => graphs.push((*id, graph.fingerprint())),
@@ -53,6 +54,17 @@ fn check(outcome: &Outcome, what: &str) {
                 assert!(value(Metric::Params) <= 5000.0 && value(Metric::Macs) <= 60_000.0, "{what}");
                 assert!((0.0..=1.0).contains(&value(Metric::ValAccuracy)), "{what}");
                 assert!(graphs.iter().any(|(g, _)| g == id), "{what}: #{id} is drawn before it is a point");
+            }
+            Event::Heat { title, rows } => {
+                assert!(!rows.is_empty(), "{what}: {title}");
+                for (gene, options) in rows {
+                    let sum: f64 = options.iter().map(|(_, part)| part).sum();
+                    assert!(
+                        (sum - 1.0).abs() < 1e-9,
+                        "{what}, {title}: the parts of “{gene}” add up to {sum}"
+                    );
+                }
+                leanings += 1;
             }
             Event::Model { model, metrics, .. } => {
                 model.check().unwrap();
@@ -64,6 +76,9 @@ fn check(outcome: &Outcome, what: &str) {
             }
             _ => {}
         }
+    }
+    if ["evolution", "nsga2", "reinforce"].contains(&what) {
+        assert!(leanings > 0, "{what} shows what it leans towards");
     }
     assert_eq!(points.len() as i64, BUDGET, "{what}: candidates");
     assert_eq!(graphs.len() as i64, BUDGET, "{what}: each architecture is told once");

@@ -146,6 +146,7 @@ pub fn part(part: Part, board: Board) -> View {
         Part::Outcome => view! { <pictures::Outcome board=board /> },
         Part::Charts => view! { <pictures::Charts board=board /> },
         Part::Jobs => view! { <search::Jobs /> },
+        Part::Inside => view! { <pictures::Inside board=board /> },
         Part::Rest => view! {
             <pictures::Mistakes board=board />
             <pictures::Tables board=board />

@@ -2,8 +2,8 @@
 
 use crate::board::Board;
 use crate::components::{
-    Confusion, DataTable, Distribution, Drawn, Figure, Gravity, Histogram, ImageGrid, LayerTable, LineChart,
-    MaskView, Matrix, NodeLook, Notice, Picture, Verdict, layer_table, line_data, save_text,
+    Confusion, DataTable, Distribution, Drawn, Figure, Gravity, HeatMap, Histogram, ImageGrid, LayerTable,
+    LineChart, MaskView, Matrix, NodeLook, Notice, Picture, Verdict, layer_table, line_data, save_text,
 };
 use crate::dom::prelude::*;
 use crate::state::App;
@@ -138,6 +138,19 @@ pub fn Mistakes(board: Board) -> View {
                 </div>
             </section>
         })
+    })
+    .to_view()
+}
+
+/// What the method leans towards.
+#[component]
+pub fn Inside(board: Board) -> View {
+    (move || {
+        let heats = board.heats.get();
+        if heats.is_empty() {
+            return view! { <p class="quiet">"This strategy keeps nothing that could be drawn, or nothing has been judged yet."</p> };
+        }
+        heats.into_iter().map(|(title, rows)| view! { <HeatMap title=title rows=rows /> }).collect_view()
     })
     .to_view()
 }

@@ -63,9 +63,11 @@ pub fn Search() -> View {
                 {tab("front", "Trade-off")}
                 {tab("best", "Best so far")}
                 {tab("jobs", "At work")}
+                {tab("inside", "Inside")}
             </div>
             {move || match shown.get() {
                 "best" => later::view(move |l| (l.part)(Part::Charts, board)),
+                "inside" => later::view(move |l| (l.part)(Part::Inside, board)),
                 "jobs" => later::view(move |l| (l.part)(Part::Jobs, board)),
                 _ => {
                     let csv = Callback::new(move |()| board.points.with_untracked(|p| pareto::csv(p)));

@@ -242,8 +242,12 @@ mod run {
             }
             lane.progress(candidate.id, name);
         };
-        let log = |text: String| lane.log(format!("{}, seed {seed}: {text}", arm.name()));
-        let session = Session::new(&settings, seed, &training, &observer, &log)?;
+        let tell = |event: Event| {
+            if let Event::Log(text) = event {
+                lane.log(format!("{}, seed {seed}: {text}", arm.name()));
+            }
+        };
+        let session = Session::new(&settings, seed, &training, &observer, &tell)?;
         (strategy.run)(&session).await?;
         let latest = session.latest();
         let Some(found) = session::best(&latest) else {

@@ -237,8 +237,12 @@ mod run {
             let label = format!("{name}, seed {seed}: {spent:.2} GMACs");
             ctx.emit(Event::Progress { done: 100 * lane + percent, total: 100 * lanes, label });
         };
-        let log = |text: String| ctx.log(format!("{name}, seed {seed}: {text}"));
-        let session = Session::new(&settings, seed, &training, &observer, &log)?;
+        let tell = |event: Event| {
+            if let Event::Log(text) = event {
+                ctx.log(format!("{name}, seed {seed}: {text}"));
+            }
+        };
+        let session = Session::new(&settings, seed, &training, &observer, &tell)?;
         (strategy.run)(&session).await?;
         let latest = session.latest();
         let nothing = || {

@@ -84,5 +84,6 @@ pub async fn run(session: &Session<'_>) -> Result<()> {
         if population.len() > size {
             population.pop_front();
         }
+        session.show_population(&population);
     }
 }

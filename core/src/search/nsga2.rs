@@ -101,6 +101,7 @@ pub async fn run(session: &Session<'_>) -> Result<()> {
     }
     let mut population = select(&session.evaluate_all(first, session.epochs()).await?, size);
     loop {
+        session.show_population(population.iter().map(|r| &r.scored));
         let mut children = Vec::new();
         while children.len() < size
             && !population.is_empty()

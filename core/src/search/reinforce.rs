@@ -5,11 +5,12 @@
 //! evaluation in flight it is the asynchronous form of the paper's parallel training: a network counts by the
 //! policy as it is when its result arrives.
 
-use super::Session;
 use super::policy::Policy;
+use super::{Session, session};
 use crate::Result;
 use crate::params::ParamSpec;
 use crate::registry::{Citation, Method};
+use crate::space::Genome;
 use std::collections::VecDeque;
 
 /// See the module.
@@ -89,5 +90,9 @@ pub async fn run(session: &Session<'_>) -> Result<()> {
         baseline = Some(b);
         let gradient = policy.gradient(&scored.candidate.genome, reward - b, entropy);
         policy.ascend(&gradient, rate);
+        // An LSTM's later choices hang on its earlier ones: shown as they follow the best network's.
+        let history = session.history();
+        let along = session::best(&history).map_or_else(Genome::default, |b| b.candidate.genome.clone());
+        session.lean("What the policy would choose", &policy.probabilities(&along));
     }
 }

@@ -318,8 +318,8 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
         reference: RefCell::default(),
     };
     let observer = |session: &Session<'_>, scored: &Rc<Scored>| reporter.settled(session, scored);
-    let log = |text: String| ctx.log(text);
-    let session = Session::new(&settings, spec.seed, &training, &observer, &log)?;
+    let tell = |event: Event| ctx.emit(event);
+    let session = Session::new(&settings, spec.seed, &training, &observer, &tell)?;
     if session.objectives.0.len() > 3 {
         ctx.log("The hypervolume is drawn for up to three objectives; the front itself has them all.");
     }

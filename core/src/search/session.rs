@@ -3,7 +3,7 @@
 use super::{LocalFuture, Objectives};
 use crate::model::Graph;
 use crate::params::{Config, ParamSpec};
-use crate::protocol::{Metric, Metrics};
+use crate::protocol::{Event, Metric, Metrics};
 use crate::rng::Rng;
 use crate::space::{self, Gene, Genome, Space};
 use crate::{Error, Result};
@@ -154,7 +154,7 @@ pub struct Session<'a> {
     pub objectives: Objectives,
     evaluator: &'a dyn Evaluator,
     observer: &'a dyn Fn(&Session<'a>, &Rc<Scored>),
-    log: &'a dyn Fn(String),
+    tell: &'a dyn Fn(Event),
     rng: RefCell<Rng>,
     seen: RefCell<BTreeSet<Genome>>,
     fingerprints: RefCell<BTreeSet<u64>>,
@@ -171,7 +171,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A search with the budget of its settings. `observer` is told of every evaluation, in order,
-    /// and `log` whatever a person should know.
+    /// and `tell` whatever else a person should know.
     ///
     /// # Errors
     /// The space is unknown or there is no objective.
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
         seed: u64,
         evaluator: &'a dyn Evaluator,
         observer: &'a dyn Fn(&Session<'a>, &Rc<Scored>),
-        log: &'a dyn Fn(String),
+        tell: &'a dyn Fn(Event),
     ) -> Result<Self> {
         let id = settings.text("space");
         let space =
@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
             objectives: Objectives::new(settings)?,
             evaluator,
             observer,
-            log,
+            tell,
             rng: RefCell::new(Rng::stream(seed, "search")),
             seen: RefCell::default(),
             fingerprints: RefCell::default(),
@@ -212,6 +212,26 @@ impl<'a> Session<'a> {
     /// The generator of the search's own decisions.
     pub fn rng(&self) -> std::cell::RefMut<'_, Rng> {
         self.rng.borrow_mut()
+    }
+
+    /// Shows what the strategy leans towards: for each gene, the part of each option.
+    pub fn lean(&self, title: &str, parts: &[Vec<f64>]) {
+        let rows = self.genes.iter().zip(parts).map(|(gene, parts)| {
+            (gene.name.clone(), gene.options.iter().cloned().zip(parts.iter().copied()).collect())
+        });
+        (self.tell)(Event::Heat { title: title.into(), rows: rows.collect() });
+    }
+
+    /// Shows what a population is made of: for each gene, how many of its members chose each option.
+    pub fn show_population<'m>(&self, members: impl IntoIterator<Item = &'m Rc<Scored>>) {
+        let members: Vec<&Genome> = members.into_iter().map(|m| &m.candidate.genome).collect();
+        let part = |gene: usize, option: usize| {
+            let chose = members.iter().filter(|m| m.at(gene) == option).count();
+            chose as f64 / members.len().max(1) as f64
+        };
+        let genes = self.genes.iter().enumerate();
+        let parts = genes.map(|(i, g)| (0..g.options.len()).map(|o| part(i, o)).collect::<Vec<f64>>());
+        self.lean("What the population is made of", &parts.collect::<Vec<_>>());
     }
 
     /// Candidates that may still be drawn; 0 where the budget of training MACs is promised.
@@ -284,10 +304,10 @@ impl<'a> Session<'a> {
             }
         }
         self.budget.set(0);
-        (self.log)(format!(
+        (self.tell)(Event::Log(format!(
             "After {} candidates, {REDRAWS} draws in a row were known, over a limit or no network: the search ends here. Wider limits or another space would let it go on.",
             self.drawn.get()
-        ));
+        )));
         None
     }
 
@@ -359,7 +379,8 @@ impl<'a> Session<'a> {
                 if failed >= 3 && failed > self.history.borrow().len() {
                     return Err(error);
                 }
-                (self.log)(format!("#{} ({}) could not be judged: {error}", candidate.id, candidate.label));
+                let text = format!("#{} ({}) could not be judged: {error}", candidate.id, candidate.label);
+                (self.tell)(Event::Log(text));
                 metrics.extend([(Metric::ValAccuracy, 0.0), (Metric::ValLoss, f64::INFINITY)]);
             }
         }

@@ -64,6 +64,11 @@ async fn search(page: &Page) {
     let told = page.finished("the search").await;
     assert!(told.contains("test samples"), "the search says what it found: {told}");
     assert!(page.candidates().await.len() >= 5, "every candidate of the budget is on the plot");
+    page.click("Inside").await;
+    page.wait("what the population is made of", "document.querySelectorAll('table.heat tr').length > 3")
+        .await;
+    page.screenshot("inside").await;
+    page.click("Trade-off").await;
     page.screenshot("searched").await;
 }
 
