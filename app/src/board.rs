@@ -116,6 +116,8 @@ pub struct Board {
     pub points: RwSignal<Vec<Dot>>,
     /// Their architectures, by their numbers.
     graphs: RwSignal<Vec<(u32, Arc<Drawn>)>>,
+    /// The choices that make them, where they were told.
+    choices: RwSignal<Vec<(u32, Vec<u8>)>>,
     /// Tables.
     pub tables: RwSignal<Vec<Table>>,
     /// Images.
@@ -156,6 +158,7 @@ impl Board {
             charts: RwSignal::default(),
             points: RwSignal::default(),
             graphs: RwSignal::default(),
+            choices: RwSignal::default(),
             tables: RwSignal::default(),
             images: RwSignal::default(),
             histograms: RwSignal::default(),
@@ -183,6 +186,7 @@ impl Board {
         self.selected.set(None);
         self.points.set(Vec::new());
         self.graphs.set(Vec::new());
+        self.choices.set(Vec::new());
         self.tables.set(Vec::new());
         self.images.set(Vec::new());
         self.histograms.set(Vec::new());
@@ -207,6 +211,12 @@ impl Board {
     /// A candidate's architecture.
     pub fn graph(&self, id: u32) -> Option<Arc<Drawn>> {
         self.graphs.with(|all| all.iter().find(|(other, _)| *other == id).map(|(_, drawn)| drawn.clone()))
+    }
+
+    /// A candidate's choices as they are written in a setting, e.g. "3-1-0".
+    pub fn choices(&self, id: u32) -> Option<String> {
+        let of = |all: &Vec<(u32, Vec<u8>)>| all.iter().find(|(other, _)| *other == id).map(|c| c.1.clone());
+        Some(self.choices.with(of)?.iter().map(u8::to_string).collect::<Vec<_>>().join("-"))
     }
 
     /// Takes an event in. Finished models are the caller's.
@@ -279,6 +289,10 @@ impl Board {
                     None => all.push((title, rows)),
                 })
             }
+            Event::Choices { id, choices } => self.choices.update(|all| {
+                all.retain(|(other, _)| *other != id);
+                all.push((id, choices));
+            }),
             Event::Model { .. } => {}
         }
     }

@@ -20,6 +20,8 @@ pub struct Later {
     pub begin: fn(App),
     /// Takes the chosen candidate along.
     pub take: fn(App, u32),
+    /// Asks why it is a candidate of these choices.
+    pub explain: fn(App, String),
     /// A place other than the studio.
     pub place: fn(Place) -> View,
     /// A stage other than the search.
@@ -66,6 +68,7 @@ fn table() -> Result<Later, SplitLoaderError> {
             files::begin(app, panels::build());
         },
         take: |app, id| app.take(id),
+        explain: |app, choices| app.explain(choices),
         place: panels::place,
         stage: panels::stage,
         part: panels::part,

@@ -8,7 +8,7 @@ use crate::later::Later;
 use crate::storage::Storage;
 use espalier_core::data::Dataset;
 use espalier_core::model::{Anatomy, Model};
-use espalier_core::params::Config;
+use espalier_core::params::{Config, ParamValue};
 use espalier_core::protocol::{Answer, Event, Metric, Metrics, Question, RunSpec, Tone};
 use std::sync::Arc;
 
@@ -78,6 +78,8 @@ pub enum Place {
     Labs(Option<String>),
     /// Strategies side by side.
     Compare,
+    /// What each choice of a network contributes.
+    Why,
     /// Reading.
     Learn,
     /// A file of one's own.
@@ -159,6 +161,8 @@ pub struct Configs {
     pub quantize: RwSignal<Config>,
     /// Of a comparison.
     pub compare: RwSignal<Config>,
+    /// Of the question why it is this network.
+    pub why: RwSignal<Config>,
     /// Of the lab that is open.
     pub lab: RwSignal<Config>,
 }
@@ -208,6 +212,8 @@ pub struct App {
     pub quantize: Board,
     /// A comparison.
     pub compare: Board,
+    /// Why it is this network.
+    pub why: Board,
     /// The lab that is open.
     pub lab: Board,
     /// Every model made.
@@ -260,6 +266,7 @@ impl App {
                 prune: RwSignal::default(),
                 quantize: RwSignal::default(),
                 compare: RwSignal::default(),
+                why: RwSignal::default(),
                 lab: RwSignal::default(),
             },
             search: Board::new(),
@@ -267,6 +274,7 @@ impl App {
             prune: Board::new(),
             quantize: Board::new(),
             compare: Board::new(),
+            why: Board::new(),
             lab: Board::new(),
             models: RwSignal::default(),
             active: RwSignal::default(),
@@ -307,6 +315,7 @@ impl App {
             "prune" => self.prune,
             "quantize" => self.quantize,
             "compare" => self.compare,
+            "why" => self.why,
             k if k.starts_with("lab:") => self.lab,
             _ => self.search,
         }
@@ -319,6 +328,7 @@ impl App {
             "prune" => self.configs.prune,
             "quantize" => self.configs.quantize,
             "compare" => self.configs.compare,
+            "why" => self.configs.why,
             k if k.starts_with("lab:") => self.configs.lab,
             _ => self.configs.search,
         }
@@ -533,6 +543,19 @@ impl App {
             Some(answer) => answer.await,
             None => Err("The page is being closed.".into()),
         }
+    }
+
+    /// Asks why it is this candidate: with the search's own settings, as far as they concern one network.
+    pub fn explain(&self, choices: String) {
+        let specs = espalier_core::registry::settings("why");
+        let mut config = self.configs.why.get_untracked();
+        config.0.retain(|key, _| key.starts_with("why."));
+        let search = self.configs.search.get_untracked().0.into_iter();
+        config.0.extend(search.filter(|(key, _)| specs.iter().any(|s| s.key == key)));
+        config.0.insert("why.choices".into(), ParamValue::Text(choices));
+        self.configs.why.set(config);
+        self.why.clear();
+        self.place.set(Place::Why);
     }
 
     /// Takes the chosen candidate along: fresh weights from the seed, to be trained.

@@ -55,6 +55,13 @@ pub enum ParamKind {
         /// The default value.
         default: &'static str,
     },
+    /// Words that are written in.
+    Words {
+        /// Default.
+        default: &'static str,
+        /// Characters at most.
+        longest: usize,
+    },
 }
 
 /// A value of a parameter.
@@ -122,6 +129,17 @@ impl ParamSpec {
         Self { key, label, help, unit: "", kind: ParamKind::Choice { options, default } }
     }
 
+    /// Words that are written in.
+    pub const fn words(
+        key: &'static str,
+        label: &'static str,
+        default: &'static str,
+        longest: usize,
+        help: &'static str,
+    ) -> Self {
+        Self { key, label, help, unit: "", kind: ParamKind::Words { default, longest } }
+    }
+
     /// With a unit.
     pub const fn unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
@@ -142,7 +160,9 @@ impl ParamSpec {
             ParamKind::Int { default, .. } => ParamValue::Int(default),
             ParamKind::Float { default, .. } => ParamValue::Float(default),
             ParamKind::Bool { default } => ParamValue::Bool(default),
-            ParamKind::Choice { default, .. } => ParamValue::Text(default.into()),
+            ParamKind::Choice { default, .. } | ParamKind::Words { default, .. } => {
+                ParamValue::Text(default.into())
+            }
         }
     }
 
@@ -167,7 +187,7 @@ impl ParamSpec {
                 "0" | "false" | "off" => false,
                 _ => return Err(wrong(format!("“{text}” is neither 1 nor 0"))),
             }),
-            ParamKind::Choice { .. } => ParamValue::Text(text.into()),
+            ParamKind::Choice { .. } | ParamKind::Words { .. } => ParamValue::Text(text.into()),
         };
         self.check(&value)?;
         Ok(value)
@@ -199,6 +219,11 @@ impl ParamSpec {
                 let known: Vec<&str> = options.iter().map(|(o, _)| *o).collect();
                 wrong(format!("“{v}” is not one of {}", known.join(", ")))
             }
+            (ParamKind::Words { longest, .. }, ParamValue::Text(v)) if v.chars().count() <= longest => Ok(()),
+            (ParamKind::Words { longest, .. }, ParamValue::Text(v)) => {
+                wrong(format!("it has {} characters; {longest} are the most", v.chars().count()))
+            }
+            (ParamKind::Words { .. }, v) => wrong(format!("{v} is not a text")),
         }
     }
 }

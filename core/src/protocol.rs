@@ -434,6 +434,13 @@ pub enum Event {
         /// Each choice with its options, and the part of each, 0 to 1.
         rows: Vec<HeatRow>,
     },
+    /// The choices that make a candidate, in the order of its space's genes.
+    Choices {
+        /// Number of the candidate within the run.
+        id: u32,
+        /// The index of the option chosen at each gene.
+        choices: Vec<u8>,
+    },
 }
 
 /// A choice: its name, then each option with its part, 0 to 1.

@@ -39,6 +39,7 @@ static SETTINGS: &[(&str, Settings)] = &[
     ("quantize", || crate::quant::params::PARAMS.to_vec()),
     ("search", crate::search::specs),
     ("train", || crate::train::params::PARAMS.to_vec()),
+    ("why", crate::search::why::specs),
 ];
 
 type Settings = fn() -> Vec<ParamSpec>;
@@ -78,6 +79,7 @@ mod compute {
         crate::quant::run::KIND,
         crate::search::compare::KIND,
         crate::search::run::KIND,
+        crate::search::why::KIND,
         crate::train::run::KIND,
     ];
 

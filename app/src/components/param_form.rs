@@ -194,6 +194,17 @@ fn Control(spec: &'static ParamSpec, config: RwSignal<Config>) -> View {
                 on:change=move |e| set(ParamValue::Bool(event_target_checked(&e)))
             />
         },
+        ParamKind::Words { .. } => view! {
+            <input
+                id=id.clone()
+                type="text"
+                autocomplete="off"
+                prop:value=move || value.get().to_string()
+                aria-describedby=described.clone()
+                aria-invalid=invalid
+                on:change=move |e| enter(event_target_value(&e))
+            />
+        },
         ParamKind::Choice { options, .. } => {
             let choices = options.iter().map(|(key, label)| {
                 view! { <option value=*key selected=move || value.with(|v| v.to_string() == *key)>{*label}</option> }
@@ -212,7 +223,7 @@ fn Control(spec: &'static ParamSpec, config: RwSignal<Config>) -> View {
     };
     let shape = match spec.kind {
         ParamKind::Bool { .. } => "param param-switch",
-        ParamKind::Choice { .. } => "param param-choice",
+        ParamKind::Choice { .. } | ParamKind::Words { .. } => "param param-choice",
         _ => "param param-number",
     };
     view! {

@@ -14,6 +14,7 @@ mod search;
 mod transport;
 mod try_it;
 mod tune;
+mod why;
 
 use crate::board::Board;
 use crate::components::{Gravity, Notice, ParamForm};
@@ -123,6 +124,7 @@ pub fn place(place: Place) -> View {
         Place::Labs(None) => view! { <labs::Gallery /> },
         Place::Labs(Some(id)) => view! { <labs::LabPage id=id /> },
         Place::Compare => view! { <compare::Compare /> },
+        Place::Why => view! { <why::Why /> },
         Place::Learn => view! { <open::Learn /> },
         Place::Open => view! { <open::Open /> },
     }

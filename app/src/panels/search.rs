@@ -94,7 +94,14 @@ pub fn Search() -> View {
                                 {dot.map_or_else(|| format!("Candidate {id}"), |d| d.label)}
                                 {(app.candidate().is_none()).then(|| view! { <span class="quiet small">" best so far"</span> })}
                             </h2>
-                            <button type="button" class="push primary" on:click=move |_| {
+                            {board.choices(id).map(|choices| view! {
+                                <button type="button" class="push" on:click=move |_| {
+                                    if let Some(later) = app.later.get_untracked() {
+                                        (later.explain)(app, choices.clone());
+                                    }
+                                }>"Why this one?"</button>
+                            })}
+                            <button type="button" class="primary" class:push=board.choices(id).is_none() on:click=move |_| {
                                 if let Some(later) = app.later.get_untracked() {
                                     (later.take)(app, id);
                                 }

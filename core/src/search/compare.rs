@@ -9,8 +9,8 @@ use crate::params::ParamSpec;
 use std::sync::LazyLock;
 
 /// Settings of a search that a comparison sets itself or does without.
-const OWN: [&str; 6] =
-    ["strategy", "budget", "budget.macs", "final.models", "final.epochs", "final.smoothing"];
+pub(super) const OWN: [&str; 7] =
+    ["strategy", "budget", "budget.macs", "final.models", "final.epochs", "final.smoothing", "final.shift"];
 
 /// The comparison's own settings.
 static SPECS: &[ParamSpec] = &[
@@ -56,7 +56,7 @@ static STRATEGIES: LazyLock<Vec<ParamSpec>> = LazyLock::new(|| {
 
 /// Every setting: the strategies, the comparison's own, and what every search shares.
 pub fn specs() -> Vec<ParamSpec> {
-    let shared = super::specs().into_iter().filter(|s| !OWN.contains(&s.key) && s.key != "final.shift");
+    let shared = super::specs().into_iter().filter(|s| !OWN.contains(&s.key));
     STRATEGIES.iter().chain(SPECS).copied().chain(shared).collect()
 }
 

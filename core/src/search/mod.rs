@@ -26,6 +26,7 @@ pub mod run;
 pub mod session;
 pub mod significance;
 pub mod tabular;
+pub mod why;
 
 pub use objective::{Objective, Objectives};
 pub use session::{Candidate, Evaluator, Pending, Prepared, Scored, Session, Settings};

@@ -205,6 +205,7 @@ impl Reporter {
             && let Some(graph) = &candidate.prepared.graph
         {
             self.ctx.emit(Event::graph(candidate.id, graph.clone()));
+            self.ctx.emit(Event::Choices { id: candidate.id, choices: candidate.genome.0.clone() });
         }
         self.ctx.emit(Event::Point {
             group: self.group.into(),

@@ -61,3 +61,26 @@ fn a_table_is_dropped_in_and_hundreds_of_searches_are_replayed() {
         page.assert_same_origin().await;
     });
 }
+
+#[test]
+fn the_winner_is_explained_by_swapping_its_choices() {
+    let Some(dist) = dist() else { return };
+    run(async {
+        let query = "?seed=7&search.budget=3&search.epochs=1&search.final.models=1&search.final.epochs=1&why.most=4&why.seeds=1";
+        let page = Page::open(&dist, query, Options::default()).await;
+        page.engine().await;
+        page.play().await;
+        page.finished("the search").await;
+        page.click("Why this one?").await;
+        page.wait("the question", "document.querySelector('h1')?.innerText === 'Why this one?'").await;
+        page.play().await;
+        let told = page.finished("the ablation").await;
+        assert!(told.contains("validation split") && told.contains("choices"), "{told}");
+        let rows: u32 = page.eval("document.querySelectorAll('.boards [role=region] tbody tr').length").await;
+        assert!((1..=3).contains(&rows), "{rows} choices");
+        page.screenshot("explained").await;
+        page.click("Back to the search").await;
+        page.wait("the search", "document.querySelector('.scatter')").await;
+        page.assert_no_errors().await;
+    });
+}
