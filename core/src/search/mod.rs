@@ -26,6 +26,8 @@ pub mod run;
 pub mod session;
 pub mod significance;
 pub mod tabular;
+#[cfg(test)]
+mod toy;
 pub mod why;
 
 pub use objective::{Objective, Objectives};
@@ -62,6 +64,9 @@ pub static ALL: &[Strategy] = &[
     strategy!(nsga2),
     strategy!(random),
     strategy!(reinforce),
+    // Not in the program: a strategy as one is added, for the tests that pull on it.
+    #[cfg(test)]
+    strategy!(toy),
 ];
 
 /// A strategy by id.
