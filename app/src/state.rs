@@ -78,6 +78,8 @@ pub enum Place {
     Labs(Option<String>),
     /// Strategies side by side.
     Compare,
+    /// What each step of a network costs on this machine.
+    Latency,
     /// What each choice of a network contributes.
     Why,
     /// Reading.
@@ -161,6 +163,8 @@ pub struct Configs {
     pub quantize: RwSignal<Config>,
     /// Of a comparison.
     pub compare: RwSignal<Config>,
+    /// Of timing every step.
+    pub latency: RwSignal<Config>,
     /// Of the question why it is this network.
     pub why: RwSignal<Config>,
     /// Of the lab that is open.
@@ -212,6 +216,8 @@ pub struct App {
     pub quantize: Board,
     /// A comparison.
     pub compare: Board,
+    /// How fast every step is.
+    pub latency: Board,
     /// Why it is this network.
     pub why: Board,
     /// The lab that is open.
@@ -266,6 +272,7 @@ impl App {
                 prune: RwSignal::default(),
                 quantize: RwSignal::default(),
                 compare: RwSignal::default(),
+                latency: RwSignal::default(),
                 why: RwSignal::default(),
                 lab: RwSignal::default(),
             },
@@ -274,6 +281,7 @@ impl App {
             prune: Board::new(),
             quantize: Board::new(),
             compare: Board::new(),
+            latency: Board::new(),
             why: Board::new(),
             lab: Board::new(),
             models: RwSignal::default(),
@@ -315,6 +323,7 @@ impl App {
             "prune" => self.prune,
             "quantize" => self.quantize,
             "compare" => self.compare,
+            "latency" => self.latency,
             "why" => self.why,
             k if k.starts_with("lab:") => self.lab,
             _ => self.search,
@@ -328,6 +337,7 @@ impl App {
             "prune" => self.configs.prune,
             "quantize" => self.configs.quantize,
             "compare" => self.configs.compare,
+            "latency" => self.configs.latency,
             "why" => self.configs.why,
             k if k.starts_with("lab:") => self.configs.lab,
             _ => self.configs.search,

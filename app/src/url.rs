@@ -7,7 +7,7 @@ use crate::state::{App, Place, Stage};
 use espalier_core::registry;
 use web_sys::UrlSearchParams;
 
-const KINDS: [&str; 6] = ["search", "train", "prune", "quantize", "compare", "why"];
+const KINDS: [&str; 7] = ["search", "train", "prune", "quantize", "compare", "latency", "why"];
 
 /// The query for what the page shows now, with its question mark; empty where all is default.
 pub fn query(app: &App) -> String {
@@ -16,6 +16,7 @@ pub fn query(app: &App) -> String {
         Place::Labs(Some(id)) => pairs.push(("lab".into(), id)),
         Place::Labs(None) => pairs.push(("place".into(), "labs".into())),
         Place::Compare => pairs.push(("place".into(), "compare".into())),
+        Place::Latency => pairs.push(("place".into(), "latency".into())),
         Place::Why => pairs.push(("place".into(), "why".into())),
         Place::Learn => pairs.push(("place".into(), "learn".into())),
         Place::Open => pairs.push(("place".into(), "open".into())),
@@ -78,6 +79,7 @@ pub fn apply(app: &App, query: &str) -> Vec<String> {
             "place" => match value.as_str() {
                 "labs" => app.place.set(Place::Labs(None)),
                 "compare" => app.place.set(Place::Compare),
+                "latency" => app.place.set(Place::Latency),
                 "why" => app.place.set(Place::Why),
                 "learn" => app.place.set(Place::Learn),
                 "open" => app.place.set(Place::Open),

@@ -216,11 +216,13 @@ pub enum Metric {
     PeakBytes,
     /// Measured latency of one sample, milliseconds. Never part of a deterministic stream's test.
     LatencyMs,
+    /// The same as the sum of what each step was measured to cost.
+    PredictedMs,
 }
 
 impl Metric {
     /// Every metric, in the order of the model card.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ValAccuracy,
         Self::TestAccuracy,
         Self::ValLoss,
@@ -231,6 +233,7 @@ impl Metric {
         Self::CompressedBytes,
         Self::PeakBytes,
         Self::LatencyMs,
+        Self::PredictedMs,
     ];
 
     /// Label for people.
@@ -246,6 +249,7 @@ impl Metric {
             Self::CompressedBytes => "compressed size",
             Self::PeakBytes => "activation memory",
             Self::LatencyMs => "latency",
+            Self::PredictedMs => "predicted latency",
         }
     }
 

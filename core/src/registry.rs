@@ -35,6 +35,7 @@ pub struct Method {
 /// The settings of every run kind outside the labs, by kind.
 static SETTINGS: &[(&str, Settings)] = &[
     ("compare", crate::search::compare::specs),
+    ("latency", crate::search::latency::specs),
     ("prune", || crate::prune::params::PARAMS.to_vec()),
     ("quantize", || crate::quant::params::PARAMS.to_vec()),
     ("search", crate::search::specs),
@@ -64,6 +65,7 @@ mod compute {
     /// Every job kind outside the labs.
     static JOBS: &[JobKind] = &[
         JobKind::of::<crate::engine::measure::LatencyTask>(),
+        JobKind::of::<crate::engine::measure::StepTimesTask>(),
         JobKind::of::<crate::prune::task::PruneTask>(),
         JobKind::of::<crate::quant::task::QuantizeTask>(),
         crate::search::run::DESCRIBE,
@@ -78,6 +80,7 @@ mod compute {
         crate::prune::run::KIND,
         crate::quant::run::KIND,
         crate::search::compare::KIND,
+        crate::search::latency::KIND,
         crate::search::run::KIND,
         crate::search::why::KIND,
         crate::train::run::KIND,

@@ -138,7 +138,7 @@ pub fn formatter(metric: Metric) -> fn(f64) -> String {
         Metric::ValLoss => significant,
         Metric::Params | Metric::NonZero | Metric::Macs => number,
         Metric::Bytes | Metric::CompressedBytes | Metric::PeakBytes => bytes,
-        Metric::LatencyMs => millis,
+        Metric::LatencyMs | Metric::PredictedMs => millis,
     }
 }
 

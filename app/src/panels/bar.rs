@@ -69,7 +69,7 @@ pub fn Bar() -> View {
                 "Espalier"
             </span>
             <nav class="places" aria-label="Places">
-                {place("Studio", Place::Studio, |p| matches!(p, Place::Studio | Place::Compare | Place::Why))}
+                {place("Studio", Place::Studio, |p| matches!(p, Place::Studio | Place::Compare | Place::Latency | Place::Why))}
                 {place("Labs", Place::Labs(None), |p| matches!(p, Place::Labs(_)))}
                 {place("Learn", Place::Learn, |p| *p == Place::Learn)}
                 {place("Open", Place::Open, |p| *p == Place::Open)}

@@ -10,11 +10,11 @@ mod labs;
 mod open;
 mod pictures;
 mod rail;
+mod run_page;
 mod search;
 mod transport;
 mod try_it;
 mod tune;
-mod why;
 
 use crate::board::Board;
 use crate::components::{Gravity, Notice, ParamForm};
@@ -124,7 +124,8 @@ pub fn place(place: Place) -> View {
         Place::Labs(None) => view! { <labs::Gallery /> },
         Place::Labs(Some(id)) => view! { <labs::LabPage id=id /> },
         Place::Compare => view! { <compare::Compare /> },
-        Place::Why => view! { <why::Why /> },
+        Place::Latency => view! { <run_page::RunPage about=&run_page::LATENCY /> },
+        Place::Why => view! { <run_page::RunPage about=&run_page::WHY /> },
         Place::Learn => view! { <open::Learn /> },
         Place::Open => view! { <open::Open /> },
     }

@@ -148,6 +148,9 @@ pub fn SearchSettings() -> View {
         <button type="button" class="word" on:click=move |_| app.place.set(Place::Compare)>
             "Compare strategies side by side"
         </button>
+        <button type="button" class="word" on:click=move |_| app.place.set(Place::Latency)>
+            "How fast is each step here?"
+        </button>
         {move || method.get().map(|m| details(*m, m.params))}
         {move || space.get().map(|m| details(*m, m.params))}
     }

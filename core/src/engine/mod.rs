@@ -16,6 +16,7 @@ pub mod measure;
 mod plan;
 pub mod reference;
 mod self_test;
+pub mod table;
 
 pub use evaluate::{Evaluation, LatencyStats, argmax, evaluate, latency, softmax};
 pub use plan::{Plan, Seen, StepInfo};

@@ -196,6 +196,27 @@ impl Plan {
         Ok(())
     }
 
+    /// Runs one step so many times on what lies in the arena, to be timed. What it writes is overwritten by the next
+    /// [`Self::run`]. Nothing where there is no such step.
+    pub fn repeat_step(&mut self, index: usize, times: u32) {
+        let base = self.arena.base();
+        let Some((step, (reads, writes, scratch))) = self.program.steps.iter().zip(&self.views).nth(index)
+        else {
+            return;
+        };
+        for _ in 0..times {
+            // SAFETY: as in `run_observed`.
+            step.kernel.run(&unsafe { Io::new(base, reads, writes, *scratch) });
+        }
+    }
+
+    /// Shapes of what each step reads and writes.
+    pub fn step_shapes(&self) -> Vec<(Vec<Vec<usize>>, Vec<Vec<usize>>)> {
+        let shapes =
+            |tensors: &[usize]| tensors.iter().map(|t| self.program.tensors[*t].shape.clone()).collect();
+        self.program.steps.iter().map(|s| (shapes(&s.reads), shapes(&s.writes))).collect()
+    }
+
     /// Runs on any number of samples, in batches; the last one is padded with zeros.
     ///
     /// # Errors

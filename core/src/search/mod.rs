@@ -12,6 +12,7 @@ use crate::space;
 pub mod compare;
 pub mod evolution;
 pub mod halving;
+pub mod latency;
 pub mod local;
 pub mod nsga2;
 pub mod objective;

@@ -285,7 +285,7 @@ fn cell(metric: Metric, value: f64) -> String {
     match metric {
         Metric::ValAccuracy | Metric::TestAccuracy => format!("{:.1} %", 100.0 * value),
         Metric::Bytes | Metric::PeakBytes | Metric::CompressedBytes => format!("{:.1} KiB", value / 1024.0),
-        Metric::LatencyMs => format!("{value:.4} ms"),
+        Metric::LatencyMs | Metric::PredictedMs => format!("{value:.4} ms"),
         _ => format!("{value:.0}"),
     }
 }

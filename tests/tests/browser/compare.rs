@@ -84,3 +84,20 @@ fn the_winner_is_explained_by_swapping_its_choices() {
         page.assert_no_errors().await;
     });
 }
+
+#[test]
+fn every_step_is_timed_and_networks_are_predicted() {
+    let Some(dist) = dist() else { return };
+    run(async {
+        let page = Page::open(&dist, "?place=latency&latency.networks=5", Options::default()).await;
+        page.engine().await;
+        page.play().await;
+        let told = page.finished("the timing").await;
+        assert!(told.contains("r = "), "{told}");
+        let table: String = page.eval(TABLE).await;
+        assert!(table.contains("Conv") && table.contains("Microseconds"), "{table}");
+        assert_eq!(page.candidates().await.len(), 5);
+        page.screenshot("timed").await;
+        page.assert_no_errors().await;
+    });
+}
