@@ -68,6 +68,7 @@ mod compute {
         JobKind::of::<crate::engine::measure::StepTimesTask>(),
         JobKind::of::<crate::prune::task::PruneTask>(),
         JobKind::of::<crate::quant::task::QuantizeTask>(),
+        JobKind::of::<crate::search::proxies::task::ProxyTask>(),
         crate::search::run::DESCRIBE,
         JobKind::of::<crate::search::replay::ReplayTask>(),
         JobKind::of::<crate::train::evaluate::EvaluateTask>(),

@@ -25,6 +25,8 @@ fn spec(space: &str, strategy: &str) -> RunSpec {
         .with("limit.macs", int(60_000))
         .with("final.models", int(2))
         .with("final.epochs", int(2))
+        .with("bananas.initial", int(2))
+        .with("bananas.batch", int(1))
         .with("evolution.population", int(2))
         .with("evolution.sample", int(2))
         .with("nsga2.population", int(2))

@@ -151,6 +151,7 @@ fn registries_are_alphabetical() {
     sorted("ops::ALL", ops::ALL.iter().map(|x| x.name()).collect());
     sorted("labs::ALL", labs::ALL.iter().map(|x| x.method.id).collect());
     sorted("search::ALL", search::ALL.iter().map(|x| x.method.id).collect());
+    sorted("search::proxies::ALL", search::proxies::ALL.iter().map(|x| x.method.id).collect());
     sorted("space::ALL", space::ALL.iter().map(|x| x.method.id).collect());
     sorted("prune::criteria::ALL", prune::criteria::ALL.iter().map(|x| x.method().id).collect());
 }

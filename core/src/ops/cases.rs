@@ -223,18 +223,9 @@ pub fn measure(
         .filter(Tensor::is_tracked)
         .ok_or_else(|| Error::Unsupported(format!("{}: no output can be derived", case.label())))?;
     let grads = total.backward();
-    let gradient = |value: &Value| {
-        Some(match value {
-            Value::R1(t) => Value::R1(t.grad(&grads)?),
-            Value::R2(t) => Value::R2(t.grad(&grads)?),
-            Value::R3(t) => Value::R3(t.grad(&grads)?),
-            Value::R4(t) => Value::R4(t.grad(&grads)?),
-            Value::R5(t) => Value::R5(t.grad(&grads)?),
-        })
-    };
     let derived = |(i, value): (usize, &Option<Value>)| {
         let value = value.as_ref().filter(|_| !case.fixed.contains(&i))?;
-        Some((i, gradient(value)))
+        Some((i, value.gradient(&grads)))
     };
     let gradients = inputs.iter().enumerate().filter_map(derived).collect();
     let plain = |value: Value| map_value!(value, t => t.inner());

@@ -1,7 +1,7 @@
 //! A Burn tensor whose rank is known only at run time.
 
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// A float tensor of rank 1 to 5. A scalar is `[1]`.
@@ -131,6 +131,17 @@ impl Value {
         let data = data.map_err(|e| Error::Numeric(format!("the device could not be read: {e:?}")))?;
         data.try_to_vec::<f32>()
             .map_err(|e| Error::Numeric(format!("the device gave back other numbers than f32: {e:?}")))
+    }
+
+    /// What a backward pass left for this leaf; `None` where it found no path to it.
+    pub fn gradient(&self, gradients: &Gradients) -> Option<Self> {
+        Some(match self {
+            Self::R1(t) => Self::R1(t.grad(gradients)?),
+            Self::R2(t) => Self::R2(t.grad(gradients)?),
+            Self::R3(t) => Self::R3(t.grad(gradients)?),
+            Self::R4(t) => Self::R4(t.grad(gradients)?),
+            Self::R5(t) => Self::R5(t.grad(gradients)?),
+        })
     }
 
     /// The tensor, where it has rank 1.

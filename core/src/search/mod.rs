@@ -9,15 +9,19 @@ use crate::params::ParamSpec;
 use crate::registry::Method;
 use crate::space;
 
+pub mod bananas;
 pub mod compare;
 pub mod evolution;
 pub mod halving;
 pub mod latency;
+pub mod linalg;
 pub mod local;
 pub mod nsga2;
 pub mod objective;
 pub mod pareto;
 pub mod policy;
+pub mod predict;
+pub mod proxies;
 pub mod random;
 pub mod reinforce;
 #[cfg(feature = "compute")]
@@ -59,6 +63,7 @@ macro_rules! strategy {
 
 /// Every strategy, alphabetical by id.
 pub static ALL: &[Strategy] = &[
+    strategy!(bananas),
     strategy!(evolution),
     strategy!(halving),
     strategy!(local),

@@ -96,6 +96,12 @@ pub trait Space: Sync {
     /// choices is no network.
     fn graph(&self, config: &Config, genome: &Genome, input: &[usize], classes: usize) -> Result<Graph>;
 
+    /// The ways from input to output, for predictors: how many different ones the space has, and the numbers of those
+    /// that this genome has. `None` where the space does not tell them apart.
+    fn paths(&self, _config: &Config, _genome: &Genome) -> Option<(usize, Vec<usize>)> {
+        None
+    }
+
     /// A short description for people.
     fn label(&self, config: &Config, genome: &Genome) -> String;
 }

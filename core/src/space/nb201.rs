@@ -219,6 +219,18 @@ impl Space for Nb201 {
         b.finish(&y)
     }
 
+    /// A way is its sequence of operations, whichever nodes it leads through; “none” is one of them, as in the code of
+    /// White et al. (AAAI 2021). Ways of one operation come first, then those of two and of three.
+    fn paths(&self, _config: &Config, genome: &Genome) -> Option<(usize, Vec<usize>)> {
+        let n = OPS.len();
+        let number = |(before, edges): &(usize, &[usize])| {
+            before + edges.iter().fold(0, |number, edge| number * n + genome.at(*edge))
+        };
+        // The edges of each way, by their place in `EDGES`, after the ways that are shorter.
+        let ways: [(usize, &[usize]); 4] = [(0, &[3]), (n, &[0, 4]), (n, &[1, 5]), (n + n * n, &[0, 2, 5])];
+        Some((n + n * n + n * n * n, ways.iter().map(number).collect()))
+    }
+
     fn label(&self, _config: &Config, genome: &Genome) -> String {
         cell_string(genome)
     }
