@@ -206,7 +206,7 @@ mod tests {
             for hidden in [&[][..], &[5], &[4, 3], &[4, 4, 4]] {
                 let mut mlp = Mlp::init(6, hidden, Scale { mean: 0.0, deviation: 1.0 }, &mut rng);
                 // Away from zero, where gradients by biases could be wrong unseen and few ReLUs would be on.
-                mlp.theta.iter_mut().for_each(|t| *t += 0.15 + 0.1 * f64::from(rng.normal()));
+                mlp.theta.iter_mut().for_each(|t| *t += 0.4 + 0.1 * f64::from(rng.normal()));
                 let x = [0.5, 0.0, -1.2, 0.0, 2.0, 1.0];
                 let value = |mlp: &Mlp| {
                     let error = mlp.forward(&x, &mut mlp.layers()) - 0.3;

@@ -34,9 +34,9 @@ mod run {
     use crate::{Error, Result};
     use std::collections::BTreeSet;
 
-    /// Inputs that are tried one after the other until nothing is infinite, as powers of two: what a network of rectified
-    /// linear units makes of them differs by that power alone.
-    const INPUTS: [i32; 4] = [0, -40, -80, -120];
+    /// What the ones at the input, and the sum at the output, are multiplied by until nothing on the way forward or
+    /// back is infinite, as powers of two: a network of rectified linear units passes such factors on as they are.
+    const SCALES: [i32; 4] = [0, -40, -80, -120];
 
     /// The graph without batch normalizations, and without the parameters that only they read.
     fn without_norms(graph: &Graph) -> Graph {
@@ -61,17 +61,17 @@ mod run {
     pub async fn score(probe: &Probe) -> Result<f64> {
         let mut linear = probe.over(without_norms(probe.graph()))?;
         linear.change(|v| v.abs());
-        for power in INPUTS {
-            let input =
-                crate::map_value!(linear.input()?, t => t.ones_like().mul_scalar((f64::from(power)).exp2()));
+        for power in SCALES {
+            let scale = f64::from(power).exp2();
+            let input = crate::map_value!(linear.input()?, t => t.ones_like().mul_scalar(scale));
             let params = linear.leaves(linear.values())?;
-            let sum = linear.logits(&params, input, &NoHook)?.sum();
+            let sum = linear.logits(&params, input, &NoHook)?.sum().mul_scalar(scale);
             let gradients = linear.read(&params, sum).await?;
             let flow: f64 = linear.weights().map(|i| dot(&linear.values()[i], &gradients[i])).sum();
             if flow.is_finite() {
                 // Every sample of the batch was the same.
                 let one = flow / linear.samples() as f64;
-                return Ok(one.ln() - f64::from(power) * std::f64::consts::LN_2);
+                return Ok(one.ln() - 2.0 * f64::from(power) * std::f64::consts::LN_2);
             }
         }
         Err(Error::Numeric(format!("the synaptic flow of “{}” is too large for f32", probe.graph().name)))

@@ -252,25 +252,30 @@ fn synflow_leaves_norms_out_and_outlives_f32() {
         score("synflow", &probe(plain(true, &widths), 4)),
         score("synflow", &probe(plain(false, &widths), 4))
     );
-    // 24 layers of 256 units: about (256 · E|w|)^24, with E|w| = √(2/256) · √(2/π), is far above 3.4e38.
-    let mut deep = vec![256; 24];
+    // 40 layers of 256 units: about (256 · E|w|)^40, with E|w| = √(2/256) · √(2/π), is far above 3.4e38.
+    let mut deep = vec![256; 40];
     deep.push(3);
-    let probe = probe(plain(false, &deep), 4);
-    let score = score("synflow", &probe);
+    let graph = plain(false, &deep);
+    let score = score("synflow", &probe(graph.clone(), 4));
     // In f64: every layer's |W| on the vector so far.
+    let model = Model::init(graph, 3);
     let mut x = vec![1.0; 256];
-    for w in weights(&probe) {
-        x = w.chunks_exact(x.len()).map(|row| row.iter().zip(&x).map(|(w, x)| w.abs() * x).sum()).collect();
+    for layer in 0..40 {
+        let w = model.values(&format!("gemm{layer}.weight"));
+        x = w
+            .chunks_exact(x.len())
+            .map(|row| row.iter().zip(&x).map(|(w, x)| f64::from(w.abs()) * x).sum())
+            .collect();
     }
     let r: f64 = x.iter().sum();
     assert!(r > f64::from(f32::MAX) && r.is_finite());
-    close("synflow", score, (24.0 * r).ln(), 1e-5);
+    close("synflow", score, (40.0 * r).ln(), 1e-5);
 }
 
 #[test]
 fn naswot_counts_agreeing_units() {
-    let probe = probe(mlp(&[3, 6, 3], Some("Relu")), 3);
-    let exact = Exact::of(&probe, &[3, 6, 3], 3);
+    let probe = probe(mlp(&[3, 12, 3], Some("Relu")), 3);
+    let exact = Exact::of(&probe, &[3, 12, 3], 3);
     let w = &weights(&probe)[0];
     let code = |x: &[f64]| -> Vec<bool> {
         w.chunks_exact(3).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() > 0.0).collect()
@@ -279,7 +284,7 @@ fn naswot_counts_agreeing_units() {
     let k = |i: usize, j: usize| codes[i].iter().zip(&codes[j]).filter(|(a, b)| a == b).count() as f64;
     // The determinant of a symmetric 3 × 3 matrix.
     let (a, b, c) = (k(0, 1), k(0, 2), k(1, 2));
-    let det = 216.0 + 2.0 * a * b * c - 6.0 * (a * a + b * b + c * c);
+    let det = 1728.0 + 2.0 * a * b * c - 12.0 * (a * a + b * b + c * c);
     assert!(det > 1.0, "the codes differ: {codes:?}");
     close("naswot", score("naswot", &probe), det.ln(), 1e-9);
     // Without units nothing is told apart.
