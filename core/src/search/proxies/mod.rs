@@ -67,5 +67,6 @@ pub fn get(id: &str) -> Option<&'static Proxy> {
     ALL.iter().find(|p| p.method.id == id)
 }
 
-#[cfg(all(test, feature = "compute"))]
+#[cfg(test)]
+#[cfg(feature = "compute")]
 mod tests;
