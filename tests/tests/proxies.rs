@@ -8,7 +8,7 @@ use espalier_core::protocol::{JobId, JobRequest};
 use espalier_core::rng::Rng;
 use espalier_core::search::proxies::{self, task::ProxyTask};
 use espalier_core::space::{self, Genome, nb201};
-use espalier_tests::pool;
+use espalier_tests::{pool, spearman};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -62,21 +62,6 @@ fn reference() -> Option<Vec<Cell>> {
             .collect(),
     };
     Some(cells.iter().map(cell).collect())
-}
-
-/// Ranks from 0; equals share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let below = |v: &f64| values.iter().filter(|o| *o < v).count() as f64;
-    let equal = |v: &f64| values.iter().filter(|o| *o == v).count() as f64;
-    values.iter().map(|v| below(v) + (equal(v) - 1.0) / 2.0).collect()
-}
-
-/// Spearman's rank correlation.
-fn spearman(a: &[f64], b: &[f64]) -> f64 {
-    let (a, b) = (ranks(a), ranks(b));
-    let mean = (a.len() as f64 - 1.0) / 2.0;
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
-    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
 }
 
 #[test]

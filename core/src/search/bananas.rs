@@ -6,6 +6,7 @@
 //! predictors' depth. Targets are the first objective's values, so it also minimises sizes and times.
 
 use super::predict::ensemble::Ensemble;
+use super::predict::expected_improvement::expected_improvement;
 use super::predict::mlp::{Loss, MlpConfig};
 use super::predict::{Samples, encode, thompson};
 use super::{Candidate, Scored, Session};
@@ -72,6 +73,13 @@ pub static METHOD: Method = Method {
             "How many candidates drawn uniformly are predicted beside the mutations.",
         ),
         ParamSpec::int("bananas.parents", "Parents", 1, 50, 1, "How many of the best are mutated."),
+        ParamSpec::choice(
+            "bananas.acquisition",
+            "Chosen by",
+            &[("its", "Independent Thompson sampling"), ("ei", "Expected improvement")],
+            "its",
+            "What makes a candidate promising: one draw from its prediction, or how far it may come below the best.",
+        ),
         ParamSpec::int(
             "bananas.ensemble",
             "Predictors",
@@ -171,10 +179,17 @@ fn propose(session: &Session<'_>) -> Result<Vec<Rc<Candidate>>> {
         };
         let members = count("bananas.ensemble").max(1);
         let ensemble = Ensemble::fit(Samples { x: &x, y: &y }, members, &config, &mut session.rng())?;
+        let improve = session.settings.text("bananas.acquisition") == "ei";
+        let best = y.iter().copied().fold(f64::INFINITY, f64::min);
         let mut drawn: Vec<(f64, Genome, Vec<u32>)> = Vec::new();
         for (genome, parents) in candidates(session, &judged) {
             let guess = ensemble.predict(&features(session, &genome));
-            drawn.push((thompson::sample(guess, &mut session.rng()), genome, parents));
+            // Lower is more promising.
+            let value = match improve {
+                true => -expected_improvement(guess, best),
+                false => thompson::sample(guess, &mut session.rng()),
+            };
+            drawn.push((value, genome, parents));
         }
         drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
         let admitted = drawn.into_iter().filter_map(|(_, genome, parents)| session.admit(&genome, parents));

@@ -16,6 +16,11 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
+/// The sum of absolute products, in f64.
+pub fn saliency(weights: &[f32], gradient: &[f32]) -> f64 {
+    weights.iter().zip(gradient).map(|(w, g)| (f64::from(*w) * f64::from(*g)).abs()).sum()
+}
+
 /// The Euclidean norm.
 pub fn norm(values: &[f32]) -> f64 {
     dot(values, values).sqrt()
@@ -77,22 +82,25 @@ impl Probe {
         })
     }
 
-    /// Another graph with the same batch; parameters of the same name start the same.
+    /// Another graph, with the first samples of the batch; parameters of the same name start the same.
     ///
     /// # Errors
     /// The graph is not sound.
-    pub fn over(&self, graph: Graph) -> Result<Self> {
+    pub fn over(&self, graph: Graph, samples: usize) -> Result<Self> {
+        let samples = samples.clamp(1, self.samples());
         let plan = Plan::new(&graph)?;
-        let shapes = plan.shapes(self.labels.len())?;
+        let shapes = plan.shapes(samples)?;
         let model = Model::init(graph, self.seed);
+        let mut shape = self.shape.clone();
+        shape[0] = samples;
         Ok(Self {
             values: plan.params().iter().map(|name| model.values(name)).collect(),
             plan,
             shapes,
             seed: self.seed,
-            inputs: self.inputs.clone(),
-            shape: self.shape.clone(),
-            labels: self.labels.clone(),
+            inputs: self.inputs[..shape.iter().product()].to_vec(),
+            shape,
+            labels: self.labels[..samples].to_vec(),
             classes: self.classes,
             device: self.device.clone(),
             gradients: RefCell::default(),
@@ -109,7 +117,7 @@ impl Probe {
         self.plan.macs()
     }
 
-    /// Samples in the batch; at least two.
+    /// Samples in the batch; at least two, but for [`Probe::over`].
     pub fn samples(&self) -> usize {
         self.labels.len()
     }

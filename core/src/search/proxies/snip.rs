@@ -25,7 +25,7 @@ pub use run::score;
 
 #[cfg(feature = "compute")]
 mod run {
-    use super::super::probe::Probe;
+    use super::super::probe::{Probe, saliency};
     use crate::Result;
 
     /// The sum of sensitivities.
@@ -34,14 +34,6 @@ mod run {
     /// As [`Probe::gradients`].
     pub async fn score(probe: &Probe) -> Result<f64> {
         let gradients = probe.gradients().await?;
-        let sensitivity = |i: usize| -> f64 {
-            probe.values()[i]
-                .iter()
-                .zip(&gradients[i])
-                .map(|(w, g)| f64::from(*w) * f64::from(*g))
-                .map(f64::abs)
-                .sum()
-        };
-        Ok(probe.weights().map(sensitivity).sum())
+        Ok(probe.weights().map(|i| saliency(&probe.values()[i], &gradients[i])).sum())
     }
 }

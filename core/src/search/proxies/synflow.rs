@@ -13,7 +13,7 @@ pub static METHOD: Method = Method {
     id: "synflow",
     name: "SynFlow",
     sentence: "Sums the strength of all paths from input to output, without any data.",
-    formula: "s = ln Σ |w| · ∂R/∂|w|,  R = 1ᵀ f(1; |W|)",
+    formula: "s = ln Σ |w · ∂R/∂w|,  R = 1ᵀ f(1; |W|)",
     citation: Citation {
         authors: "Tanaka, Kunin, Yamins and Ganguli",
         title: "Pruning neural networks without any data by iteratively conserving synaptic flow",
@@ -28,7 +28,7 @@ pub use run::score;
 
 #[cfg(feature = "compute")]
 mod run {
-    use super::super::probe::{Probe, dot};
+    use super::super::probe::{Probe, saliency};
     use crate::model::Graph;
     use crate::train::interpret::NoHook;
     use crate::{Error, Result};
@@ -57,9 +57,9 @@ mod run {
     /// The logarithm of the sum; minus infinity where nothing reaches the output.
     ///
     /// # Errors
-    /// What an operator cannot do, the device failed, or the sum outgrows f32 even for the smallest input.
+    /// What an operator cannot do, the device failed, or the sum outgrows f32 at every scale.
     pub async fn score(probe: &Probe) -> Result<f64> {
-        let mut linear = probe.over(without_norms(probe.graph()))?;
+        let mut linear = probe.over(without_norms(probe.graph()), 1)?;
         linear.change(|v| v.abs());
         for power in SCALES {
             let scale = f64::from(power).exp2();
@@ -67,11 +67,9 @@ mod run {
             let params = linear.leaves(linear.values())?;
             let sum = linear.logits(&params, input, &NoHook)?.sum().mul_scalar(scale);
             let gradients = linear.read(&params, sum).await?;
-            let flow: f64 = linear.weights().map(|i| dot(&linear.values()[i], &gradients[i])).sum();
+            let flow: f64 = linear.weights().map(|i| saliency(&linear.values()[i], &gradients[i])).sum();
             if flow.is_finite() {
-                // Every sample of the batch was the same.
-                let one = flow / linear.samples() as f64;
-                return Ok(one.ln() - 2.0 * f64::from(power) * std::f64::consts::LN_2);
+                return Ok(flow.ln() - 2.0 * f64::from(power) * std::f64::consts::LN_2);
             }
         }
         Err(Error::Numeric(format!("the synaptic flow of “{}” is too large for f32", probe.graph().name)))
