@@ -1,6 +1,6 @@
 //! Genomes as rows of numbers, for predictors.
 //!
-//! The path encoding is that of White, Neiswanger and Savani, "BANANAS" (AAAI 2021, arXiv:1910.11858), section 4: one
+//! The path encoding is that of White, Neiswanger and Savani, "BANANAS" (AAAI 2021, arXiv:1910.11858): one
 //! feature for every sequence of operations that can lead from a cell's input to its output, 1 where the cell has it.
 //! A space says which of its paths a genome has ([`Space::paths`]); where it knows none, every choice is one-hot.
 

@@ -1,8 +1,8 @@
 //! Independent Thompson sampling: every candidate is judged by one draw from its own prediction.
 //!
-//! White, Neiswanger and Savani, "BANANAS" (AAAI 2021, arXiv:1910.11858), section 4: f̃(a) ~ N(f̂(a), σ̂(a)²),
+//! White, Neiswanger and Savani, "BANANAS" (AAAI 2021, arXiv:1910.11858): f̃(a) ~ N(f̂(a), σ̂(a)²),
 //! independently for each a. Thompson's own sampling (Biometrika 25, 1933) would draw one function for all
-//! candidates; independent draws spread a batch of them better.
+//! candidates; the paper found independent draws to work best of what it compared.
 
 use super::ensemble::Guess;
 use crate::rng::Rng;

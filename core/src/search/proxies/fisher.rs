@@ -1,7 +1,7 @@
 //! How much the loss would change if a channel were silent, by the Fisher information of its activations.
 //!
 //! Theis, Korshunova, Tejani and Huszár, "Faster gaze prediction with dense networks and Fisher pruning" (2018,
-//! arXiv:1801.05787), equation 6; summed over a network to compare architectures by Turner et al., "BlockSwap" (ICLR
+//! arXiv:1801.05787); summed over a network to compare architectures by Turner et al., "BlockSwap" (ICLR
 //! 2020, arXiv:1906.04113), and as here by Abdelfattah et al. (ICLR 2021, arXiv:2101.08134): channels are those that
 //! convolutions and fully connected layers put out.
 

@@ -1,6 +1,6 @@
 //! The norm of the loss's gradient on one batch, summed over layers.
 //!
-//! Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, arXiv:2101.08134), section 3.1.
+//! Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, arXiv:2101.08134).
 
 use crate::registry::{Citation, Method};
 

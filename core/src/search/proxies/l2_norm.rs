@@ -1,4 +1,4 @@
-//! The norm of the weights, summed over layers; of fresh weights it is a count of units in disguise.
+//! The norm of the weights, summed over layers; of He-initialized ones it counts units (√(2·units) a layer).
 //!
 //! Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, arXiv:2101.08134), in its code.
 

@@ -1,7 +1,7 @@
 //! Multiply-accumulates of one sample: the second baseline that a proxy must beat.
 //!
 //! Ning et al., "Evaluating Efficient Performance Estimators of Neural Architectures" (NeurIPS 2021,
-//! arXiv:2008.03064), section 5.
+//! arXiv:2008.03064).
 
 use crate::registry::{Citation, Method};
 

@@ -1,7 +1,7 @@
 //! The number of trainable parameters: the first baseline that a proxy must beat.
 //!
 //! Ning et al., "Evaluating Efficient Performance Estimators of Neural Architectures" (NeurIPS 2021,
-//! arXiv:2008.03064), section 5, where few zero-shot estimators do.
+//! arXiv:2008.03064), which holds zero-shot estimators against it.
 
 use crate::registry::{Citation, Method};
 
