@@ -5,8 +5,8 @@
 //!
 //! Burn derives once, so the Hessian's product is a finite difference of gradients. Since the Hessian is symmetric,
 //! w · (H·g) = g · (H·w), and H·w ≈ (∇L((1 + δ)w) − ∇L((1 − δ)w)) / 2δ. Along the weights themselves the difference is
-//! well behaved: in a chain of layers without biases no rectified linear unit switches on the way, and where ways of
-//! different depth meet few do, so there is hardly a kink to step across.
+//! well behaved: in a chain of layers without biases no rectified linear unit switches on the way, so there is no kink
+//! to step across. Where ways of different depth meet, units may switch; differentiating twice would not see those.
 
 use crate::registry::{Citation, Method};
 
