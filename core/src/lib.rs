@@ -23,12 +23,15 @@ pub mod params;
 pub mod protocol;
 pub mod prune;
 pub mod quant;
+pub mod rank;
 pub mod registry;
 pub mod rng;
 #[cfg(feature = "compute")]
 pub mod run;
 pub mod search;
 pub mod space;
+#[cfg(feature = "compute")]
+pub mod supernet;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -71,6 +71,8 @@ mod compute {
         JobKind::of::<crate::search::proxies::task::ProxyTask>(),
         crate::search::run::DESCRIBE,
         JobKind::of::<crate::search::replay::ReplayTask>(),
+        JobKind::of::<crate::supernet::JudgeTask>(),
+        JobKind::of::<crate::supernet::SuperTask>(),
         JobKind::of::<crate::train::evaluate::EvaluateTask>(),
         JobKind::of::<crate::train::step_time::StepTimeTask>(),
         JobKind::of::<crate::train::TrainTask>(),

@@ -2,6 +2,7 @@
 
 use super::{Attr, Attrs, Dim, Graph, Init, Node, Param, Port};
 use crate::{Error, Result, ops};
+use std::collections::BTreeMap;
 
 /// A graph under construction. Methods take and return tensor names.
 ///
@@ -10,8 +11,16 @@ use crate::{Error, Result, ops};
 #[derive(Debug, Clone)]
 pub struct GraphBuilder {
     graph: Graph,
-    shapes: std::collections::BTreeMap<String, Vec<usize>>,
+    shapes: BTreeMap<String, Vec<usize>>,
+    place: String,
+    /// Of every layer its name within its place.
+    aliases: BTreeMap<String, String>,
+    places: Places,
 }
+
+/// Where the parameters of a graph stand, by their names: a name that stays the same whatever else
+/// the graph holds, while the parameters' own names count the graph's layers.
+pub type Places = BTreeMap<String, String>;
 
 /// Options of a convolution beyond its channels and kernel.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +53,19 @@ impl GraphBuilder {
         };
         let mut full = vec![1];
         full.extend(shape);
-        Self { graph, shapes: [("x".to_owned(), full)].into() }
+        Self {
+            graph,
+            shapes: [("x".to_owned(), full)].into(),
+            place: String::new(),
+            aliases: BTreeMap::new(),
+            places: Places::new(),
+        }
+    }
+
+    /// Says where the next layers stand, e.g. "stage 1.block 2": graphs of one family give the same
+    /// name to the same place.
+    pub fn place(&mut self, place: impl Into<String>) {
+        self.place = place.into();
     }
 
     /// The input tensor.
@@ -60,6 +81,15 @@ impl GraphBuilder {
     /// Adds a parameter.
     pub fn param(&mut self, name: String, shape: Vec<usize>, init: Init, trainable: bool) -> String {
         self.shapes.insert(name.clone(), shape.clone());
+        let (layer, part) = name.split_once('.').unwrap_or((&name, ""));
+        if !self.aliases.contains_key(layer) {
+            let kind = format!("{}.{}", self.place, layer.trim_end_matches(|c: char| c.is_ascii_digit()));
+            let before = self.aliases.values().filter(|a| a.rsplit_once(' ').is_some_and(|(k, _)| k == kind));
+            let alias = format!("{kind} {}", before.count());
+            self.aliases.insert(layer.to_owned(), alias);
+        }
+        let place = self.aliases.get(layer).map(|alias| format!("{alias}.{part}"));
+        self.places.insert(name.clone(), place.unwrap_or_default());
         self.graph.params.insert(name.clone(), Param { shape, init, trainable });
         name
     }
@@ -162,9 +192,18 @@ impl GraphBuilder {
     /// # Errors
     /// The shapes do not fit.
     pub fn batch_norm(&mut self, x: &str) -> Result<String> {
+        self.batch_norm_from(x, 1.0)
+    }
+
+    /// Batch normalization whose scales start at `scale`. At 0, the last one of a residual branch
+    /// makes the block an identity at first (Goyal et al., arXiv:1706.02677).
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn batch_norm_from(&mut self, x: &str, scale: f32) -> Result<String> {
         let name = self.fresh("BatchNormalization");
         let c = vec![self.shape(x).get(1).copied().unwrap_or(0)];
-        let scale = self.param(format!("{name}.scale"), c.clone(), Init::Constant(1.0), true);
+        let scale = self.param(format!("{name}.scale"), c.clone(), Init::Constant(scale), true);
         let bias = self.param(format!("{name}.bias"), c.clone(), Init::Constant(0.0), true);
         let mean = self.param(format!("{name}.mean"), c.clone(), Init::Constant(0.0), false);
         let var = self.param(format!("{name}.var"), c, Init::Constant(1.0), false);
@@ -219,9 +258,17 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// The graph as a whole is not sound.
-    pub fn finish(mut self, output: &str) -> Result<Graph> {
+    pub fn finish(self, output: &str) -> Result<Graph> {
+        Ok(self.finish_placed(output)?.0)
+    }
+
+    /// The finished graph, and where each of its parameters stands (see [`GraphBuilder::place`]).
+    ///
+    /// # Errors
+    /// The graph as a whole is not sound.
+    pub fn finish_placed(mut self, output: &str) -> Result<(Graph, Places)> {
         self.graph.outputs = vec![output.into()];
         self.graph.analyze(1)?;
-        Ok(self.graph)
+        Ok((self.graph, self.places))
     }
 }

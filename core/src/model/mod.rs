@@ -9,6 +9,6 @@ mod weights;
 
 pub use analysis::{Analysis, Cost};
 pub use anatomy::{Anatomy, Kind, Layer, one_sample};
-pub use builder::{ConvOptions, GraphBuilder};
+pub use builder::{ConvOptions, GraphBuilder, Places};
 pub use graph::{Attr, Attrs, Dim, Graph, Init, Node, Param, Port};
 pub use weights::{Grid, Model, Packed, Storage, Weight};

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 mod chain;
+pub mod elastic;
 mod mlp;
 pub mod nasnet_cell;
 pub mod nb201;
@@ -33,6 +34,7 @@ const fn entry(method: &'static Method, space: &'static dyn Space) -> Entry {
 /// Every space, alphabetical by id.
 pub static ALL: &[Entry] = &[
     entry(&chain::METHOD, &chain::Chain),
+    entry(&elastic::METHOD, &elastic::Elastic),
     entry(&mlp::METHOD, &mlp::Mlp),
     entry(&nasnet_cell::METHOD, &nasnet_cell::NasnetCell),
     entry(&nb201::METHOD, &nb201::Nb201),

@@ -7,7 +7,7 @@
 //! default, for small images.
 
 use super::{Gene, Genome, Space, check};
-use crate::model::{ConvOptions, Graph, GraphBuilder};
+use crate::model::{ConvOptions, Graph, GraphBuilder, Places};
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
 use crate::{Error, Result};
@@ -135,12 +135,14 @@ fn relu_conv_bn(
     b.batch_norm(&y)
 }
 
-fn cell(b: &mut GraphBuilder, genome: &Genome, x: &str) -> Result<String> {
+/// A cell that stands at `place`; every edge has a place for each operation.
+fn cell(b: &mut GraphBuilder, genome: &Genome, x: &str, place: &str) -> Result<String> {
     let alive = alive(genome);
     let channels = b.shape(x)[1];
     let mut nodes: [Option<String>; 4] = [Some(x.to_owned()), None, None, None];
     for (edge, (from, to)) in EDGES.iter().enumerate() {
         let (true, Some(source)) = (alive[edge], nodes[*from].clone()) else { continue };
+        b.place(format!("{place}.edge {from}-{to}.{}", OPS.get(genome.at(edge)).copied().unwrap_or("none")));
         let y = match genome.at(edge) {
             1 => source,
             2 => relu_conv_bn(b, &source, channels, 1, 1)?,
@@ -166,6 +168,60 @@ fn reduce(b: &mut GraphBuilder, x: &str, channels: usize) -> Result<String> {
     b.add(&shortcut, &y)
 }
 
+/// The network, and where its parameters stand: every operation that an edge may carry has a place.
+///
+/// # Errors
+/// As those of [`Space::graph`].
+pub(crate) fn placed(
+    config: &Config,
+    genome: &Genome,
+    input: &[usize],
+    classes: usize,
+) -> Result<(Graph, Places)> {
+    check(&Nb201.genes(config), genome)?;
+    let (channels, cells, stages) = (
+        config.count(METHOD.params, "nb201.channels").max(1),
+        config.count(METHOD.params, "nb201.cells").max(1),
+        config.count(METHOD.params, "nb201.stages").max(1),
+    );
+    let halvings = 1 << (stages - 1);
+    match input {
+        [_, h, w] if h % halvings == 0 && w % halvings == 0 => {}
+        [_, h, w] => {
+            return Err(Error::config(
+                "nb201.stages",
+                format!("an image of {h} × {w} cannot be halved {} times", stages - 1),
+            ));
+        }
+        _ => {
+            return Err(Error::Unsupported(format!(
+                "NAS-Bench-201 cells take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
+            )));
+        }
+    }
+    let mut b = GraphBuilder::new(&cell_string(genome), input);
+    let x = b.input();
+    b.place("stem");
+    let x = b.conv(&x, channels, 3, ConvOptions::default())?;
+    let mut x = b.batch_norm(&x)?;
+    for stage in 0..stages {
+        if stage > 0 {
+            b.place(format!("stage {stage}.reduce"));
+            x = reduce(&mut b, &x, channels << stage)?;
+        }
+        for i in 0..cells {
+            x = cell(&mut b, genome, &x, &format!("stage {stage}.cell {i}"))?;
+        }
+    }
+    b.place("head");
+    let x = b.batch_norm(&x)?;
+    let x = b.unary("Relu", &x)?;
+    let x = b.unary("GlobalAveragePool", &x)?;
+    let x = b.unary("Flatten", &x)?;
+    let y = b.linear(&x, classes)?;
+    b.finish_placed(&y)
+}
+
 impl Space for Nb201 {
     fn method(&self) -> &'static Method {
         &METHOD
@@ -178,45 +234,7 @@ impl Space for Nb201 {
     /// Edges on no way from input to output are left out, so that cells of the same function are
     /// the same graph.
     fn graph(&self, config: &Config, genome: &Genome, input: &[usize], classes: usize) -> Result<Graph> {
-        check(&self.genes(config), genome)?;
-        let (channels, cells, stages) = (
-            config.count(METHOD.params, "nb201.channels").max(1),
-            config.count(METHOD.params, "nb201.cells").max(1),
-            config.count(METHOD.params, "nb201.stages").max(1),
-        );
-        let halvings = 1 << (stages - 1);
-        match input {
-            [_, h, w] if h % halvings == 0 && w % halvings == 0 => {}
-            [_, h, w] => {
-                return Err(Error::config(
-                    "nb201.stages",
-                    format!("an image of {h} × {w} cannot be halved {} times", stages - 1),
-                ));
-            }
-            _ => {
-                return Err(Error::Unsupported(format!(
-                    "NAS-Bench-201 cells take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
-                )));
-            }
-        }
-        let mut b = GraphBuilder::new(&cell_string(genome), input);
-        let x = b.input();
-        let x = b.conv(&x, channels, 3, ConvOptions::default())?;
-        let mut x = b.batch_norm(&x)?;
-        for stage in 0..stages {
-            if stage > 0 {
-                x = reduce(&mut b, &x, channels << stage)?;
-            }
-            for _ in 0..cells {
-                x = cell(&mut b, genome, &x)?;
-            }
-        }
-        let x = b.batch_norm(&x)?;
-        let x = b.unary("Relu", &x)?;
-        let x = b.unary("GlobalAveragePool", &x)?;
-        let x = b.unary("Flatten", &x)?;
-        let y = b.linear(&x, classes)?;
-        b.finish(&y)
+        Ok(placed(config, genome, input, classes)?.0)
     }
 
     /// A way is its sequence of operations, whichever nodes it leads through; “none” is one of them, as in the code of

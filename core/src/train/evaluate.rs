@@ -163,7 +163,7 @@ impl<'a> Passes<'a> {
 }
 
 /// A batch of samples on the device: `[batch, ...shape]`.
-pub(super) fn upload(inputs: Vec<f32>, batch: usize, data: &Dataset, device: &Device) -> Result<Value> {
+pub(crate) fn upload(inputs: Vec<f32>, batch: usize, data: &Dataset, device: &Device) -> Result<Value> {
     let mut shape = vec![batch];
     shape.extend(&data.shape);
     Value::from_host(inputs, &shape, device)

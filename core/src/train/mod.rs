@@ -4,7 +4,7 @@
 //! the `compute` feature.
 
 #[cfg(feature = "compute")]
-mod batches;
+pub(crate) mod batches;
 #[cfg(feature = "compute")]
 pub mod evaluate;
 #[cfg(feature = "compute")]
@@ -19,7 +19,7 @@ pub mod params;
 #[cfg(feature = "compute")]
 pub mod run;
 #[cfg(feature = "compute")]
-mod schedule;
+pub(crate) mod schedule;
 #[cfg(feature = "compute")]
 pub mod self_test;
 pub mod step_time;
@@ -59,6 +59,14 @@ pub enum Schedule {
         every: u32,
         /// What the rate is multiplied by.
         factor: f32,
+    },
+    /// Falls by `factor` with every epoch, evenly over its steps, down to `floor` times the peak, and
+    /// stays there (Yu et al., "BigNAS", 2020, arXiv:2003.11142, section 3.3).
+    Exponential {
+        /// What the rate is multiplied by in an epoch, 0 to 1.
+        factor: f32,
+        /// The part of the peak rate at which it stays, 0 to 1.
+        floor: f32,
     },
 }
 
@@ -152,6 +160,10 @@ impl TrainConfig {
             Schedule::Constant => Ok(()),
             Schedule::Cosine { warmup } => within("warm-up", warmup, 0.0..=1.0),
             Schedule::Step { factor, .. } => within("step factor", factor, 0.0..=1.0),
+            Schedule::Exponential { factor, floor } => {
+                within("factor", factor, 0.0..=1.0)?;
+                within("floor", floor, 0.0..=1.0)
+            }
         }
     }
 }
