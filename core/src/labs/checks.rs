@@ -86,6 +86,16 @@ impl Claim {
         self.0.push(Check { what: what.into(), holds, held, seeds: values.len() as u32 });
     }
 
+    /// "A within so much of B": the paired mean difference is at most `tolerance`, whichever way.
+    pub fn within(&mut self, what: impl Into<String>, a: &[f64], b: &[f64], tolerance: f64) -> Paired {
+        let p = paired(a, b, |_| false);
+        let held = a.iter().zip(b).filter(|(a, b)| (*a - *b).abs() <= tolerance).count() as u32;
+        let holds = (p.seeds > 0).then_some(p.difference.abs() <= tolerance);
+        let p = Paired { held, holds, ..p };
+        self.0.push(p.check(what));
+        p
+    }
+
     /// An identity, or whatever must be so without exception: it holds on every seed or not at all.
     pub fn always(&mut self, what: impl Into<String>, by_seed: impl IntoIterator<Item = bool>) {
         let by_seed: Vec<bool> = by_seed.into_iter().collect();
@@ -137,9 +147,12 @@ mod tests {
         claim.better("more", &[2.0, 3.0], &[1.0, 1.0]);
         claim.at_most("a limit on the mean", &[0.5, 1.4], 1.0);
         claim.always("an identity", [true, true]);
+        claim.within("on the mean, whichever way", &[0.0, 3.0], &[1.5, 1.0], 1.0);
         assert_eq!(claim.holds(), Some(true));
         let held: Vec<u32> = claim.0.iter().map(|c| c.held).collect();
-        assert_eq!(held, [2, 1, 2]);
+        assert_eq!(held, [2, 1, 2, 0]);
+        assert_eq!(Claim::default().within("", &[0.0], &[1.1], 1.0).holds, Some(false));
+        assert_eq!(Claim::default().within("", &[1.1], &[0.0], 1.0).holds, Some(false));
         let mut undecided = claim.clone();
         undecided.better("without seeds", &[], &[]);
         assert_eq!(undecided.holds(), None);
@@ -148,6 +161,6 @@ mod tests {
         claim.at_most("over the limit", &[0.5, 1.6], 1.0);
         assert_eq!(claim.holds(), Some(false));
         let Event::Verdict { holds, checks, .. } = claim.verdict("1 of 2.".into(), "") else { panic!() };
-        assert_eq!((holds, checks.len()), (Some(false), 4));
+        assert_eq!((holds, checks.len()), (Some(false), 5));
     }
 }

@@ -4,6 +4,7 @@
 //! A lab's file says at its top what the page shows (paper, settings, claim), and holds what it does in
 //! a module `run`, which exists only where there is something to compute with.
 
+mod bignas;
 mod biper;
 #[cfg(feature = "compute")]
 pub mod checks;
@@ -11,6 +12,7 @@ mod eeea_net;
 mod gradual_pruning;
 #[cfg(feature = "compute")]
 pub mod nets;
+mod random_sparse_search;
 #[cfg(feature = "compute")]
 pub mod study;
 
@@ -45,7 +47,8 @@ pub struct Lab {
 }
 
 /// Every lab, alphabetical by id.
-pub static ALL: &[&Lab] = &[&biper::LAB, &eeea_net::LAB, &gradual_pruning::LAB];
+pub static ALL: &[&Lab] =
+    &[&bignas::LAB, &biper::LAB, &eeea_net::LAB, &gradual_pruning::LAB, &random_sparse_search::LAB];
 
 /// A lab by id.
 pub fn get(id: &str) -> Option<&'static Lab> {

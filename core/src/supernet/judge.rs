@@ -54,7 +54,7 @@ impl Task for JudgeTask {
     }
 
     async fn run(self, ctx: &JobCtx<'_>) -> Result<Vec<Judged>> {
-        let net = Supernet::new(&self.net, &*ctx.dataset(&self.data)?)?;
+        let net = Supernet::on(&self.net, &*ctx.dataset(&self.data)?)?;
         let mut judged = Vec::with_capacity(self.genomes.len());
         for genome in &self.genomes {
             let model = net.inherit(&self.store, genome)?;

@@ -101,8 +101,18 @@ impl Supernet {
     /// The supernet of a space on a data set.
     ///
     /// # Errors
-    /// The space is unknown, its networks share no weights, or they cannot learn this data set.
-    pub fn new(spec: &Spec, data: &Dataset) -> Result<Self> {
+    /// As those of [`Supernet::new`], or its networks cannot learn this data set.
+    pub fn on(spec: &Spec, data: &Dataset) -> Result<Self> {
+        let net = Self::new(spec, &data.shape, data.classes.len())?;
+        check(&net.placed(&net.largest())?.0, data)?;
+        Ok(net)
+    }
+
+    /// The supernet of a space for samples of a shape.
+    ///
+    /// # Errors
+    /// The space is unknown, its networks share no weights, or they do not take such samples.
+    pub fn new(spec: &Spec, input: &[usize], classes: usize) -> Result<Self> {
         let space = space::get(&spec.space)
             .ok_or_else(|| Error::config("space", format!("there is no space “{}”", spec.space)))?;
         let sharing = ALL.iter().find(|s| s.space() == spec.space).copied().ok_or_else(|| {
@@ -117,14 +127,13 @@ impl Supernet {
             sharing,
             space,
             config: spec.config.clone(),
-            input: data.shape.clone(),
-            classes: data.classes.len(),
+            input: input.to_vec(),
+            classes,
             genes: space.genes(&spec.config),
             tensors: BTreeMap::new(),
         };
         for genome in sharing.cover(&spec.config) {
             let (graph, places) = net.placed(&genome)?;
-            check(&graph, data)?;
             for (name, param) in graph.params.into_iter().filter(|(_, p)| p.trainable) {
                 let place = places.get(&name).cloned().unwrap_or_default();
                 let known = net.tensors.entry(place).or_insert_with(|| param.clone());

@@ -1,7 +1,7 @@
 //! Training shared weights, as a job.
 
 use super::samplers::{self, Pass, Subnets, Target};
-use super::{JudgeTask, Spec, Store, Subnet, Supernet};
+use super::{JudgeTask, Piece, Spec, Store, Subnet, Supernet};
 use crate::data::Dataset;
 use crate::job::{JobCtx, Task};
 use crate::model::{Init, Param, Storage};
@@ -89,7 +89,7 @@ impl Task for SuperTask {
         }
         let sampler = samplers::get(&self.sampler)?;
         self.sampling.check(sampler.method().params)?;
-        let net = Supernet::new(&self.net, &data)?;
+        let net = Supernet::on(&self.net, &data)?;
         let mut store = match &self.start {
             Some(store) => store.clone(),
             None => net.store(self.seed),
@@ -160,9 +160,16 @@ async fn mean(losses: Vec<Tensor<1>>) -> Result<f32> {
 /// A subnet made ready to run.
 struct Ready {
     plan: Plan,
-    subnet: Subnet,
-    /// Parameters that are not trained, at their start; `None` where one is.
-    fixed: Vec<Option<Value>>,
+    /// Of every parameter its shape and where it comes from.
+    params: Vec<(Vec<usize>, Source)>,
+}
+
+/// Where a parameter comes from.
+enum Source {
+    /// A piece of the shared tensor of that number.
+    Shared(usize, Piece),
+    /// It is not trained: its start.
+    Fixed(Box<Value>),
 }
 
 pub(super) struct Trainer<'a> {
@@ -195,50 +202,52 @@ impl<'a> Trainer<'a> {
         if let Some(ready) = self.ready.get(genome) {
             return Ok(ready.clone());
         }
-        let subnet = self.net.subnet(genome)?;
-        let plan = Plan::new(&subnet.graph)?;
-        let fixed = |(name, param): (&String, &Param)| match (subnet.pieces.contains_key(name), param.init) {
-            (false, Init::Constant(value)) => {
-                let values = vec![value; param.shape.iter().product()];
-                Value::from_host(values, &param.shape, self.device).map(Some)
-            }
-            (true, _) => Ok(None),
-            _ => Err(Error::Unsupported(format!("“{name}” is neither shared nor a constant at first"))),
+        let Subnet { graph, pieces } = self.net.subnet(genome)?;
+        let source = |(name, param): (&String, &Param)| {
+            let shared = pieces.get(name).and_then(|piece| {
+                let place = self.net.tensors().keys().position(|place| *place == piece.place);
+                place.map(|i| Source::Shared(i, piece.clone()))
+            });
+            let source = match (shared, param.init) {
+                (Some(shared), _) => shared,
+                (None, Init::Constant(value)) => {
+                    let values = vec![value; param.shape.iter().product()];
+                    Source::Fixed(Box::new(Value::from_host(values, &param.shape, self.device)?))
+                }
+                _ => {
+                    return Err(Error::Unsupported(format!(
+                        "“{name}” is neither shared nor a constant at first"
+                    )));
+                }
+            };
+            Ok((param.shape.clone(), source))
         };
-        let fixed = subnet.graph.params.iter().map(fixed).collect::<Result<Vec<_>>>()?;
+        let params = graph.params.iter().map(source).collect::<Result<_>>()?;
         if self.ready.len() >= READY {
             self.ready.clear();
         }
-        let ready = Rc::new(Ready { plan, subnet, fixed });
+        let ready = Rc::new(Ready { plan: Plan::new(&graph)?, params });
         self.ready.insert(genome.clone(), ready.clone());
         Ok(ready)
     }
 
-    /// A subnet's logits on some samples, from slices of the shared tensors.
+    /// A subnet's logits on some samples, from slices of the shared tensors, which come in the order of
+    /// [`Supernet::tensors`].
     pub fn forward(&mut self, genome: &Genome, shared: &[Value], inputs: Vec<f32>) -> Result<Tensor<2>> {
         let samples = inputs.len() / self.data.sample_len().max(1);
-        let Ready { plan, subnet, fixed } = &*self.ready(genome)?;
-        let mut params = Vec::with_capacity(fixed.len());
-        for ((name, param), fixed) in subnet.graph.params.iter().zip(fixed) {
-            params.push(match (fixed, subnet.pieces.get(name)) {
-                (None, Some(piece)) => {
-                    let place = self.net.tensors().keys().position(|p| *p == piece.place);
-                    let tensor = place.and_then(|i| shared.get(i)).ok_or_else(|| Error::Graph {
-                        graph: subnet.graph.name.clone(),
-                        message: format!("there is no shared tensor “{}”", piece.place),
-                    })?;
-                    piece.slice(tensor, &param.shape)
-                }
-                (fixed, _) => fixed.clone().unwrap_or_else(|| Value::R1(Tensor::zeros([1], self.device))),
-            });
-        }
+        let Ready { plan, params } = &*self.ready(genome)?;
+        let params = params.iter().map(|(shape, source)| match source {
+            Source::Fixed(value) => (**value).clone(),
+            Source::Shared(i, piece) => piece.slice(&shared[*i], shape),
+        });
+        let params: Vec<Value> = params.collect();
         let shapes: Shapes = plan.shapes(samples)?;
         let input = upload(inputs, samples, self.data, self.device)?;
         let mut ctx = Forward { training: true, ..Forward::default() };
         let outputs = plan.forward(&params, input, &shapes, &mut ctx, &NoHook)?;
         self.macs += 3 * samples as u64 * plan.macs();
         outputs.first().and_then(Value::r2).ok_or_else(|| Error::Graph {
-            graph: subnet.graph.name.clone(),
+            graph: plan.graph().name.clone(),
             message: "its output is not of rank 2 (batch, classes)".into(),
         })
     }

@@ -2,6 +2,7 @@
 //! job can name one and every worker makes the same. One file per generator, and this list.
 
 pub mod automaton;
+pub mod spirals;
 
 use super::Dataset;
 
@@ -16,11 +17,18 @@ pub struct Generator {
 }
 
 /// Every generator, alphabetical.
-pub static ALL: &[Generator] = &[Generator {
-    id: "automaton",
-    summary: "Strings of tokens; the class is the state in which a random finite automaton ends.",
-    make: automaton::make,
-}];
+pub static ALL: &[Generator] = &[
+    Generator {
+        id: "automaton",
+        summary: "Strings of tokens; the class is the state in which a random finite automaton ends.",
+        make: automaton::make,
+    },
+    Generator {
+        id: "spirals",
+        summary: "Points of the plane on intertwined spirals; the class is the spiral.",
+        make: spirals::make,
+    },
+];
 
 /// The name under which a job finds a generated data set.
 pub fn name(id: &str, seed: u64) -> String {
