@@ -461,7 +461,7 @@ mod run {
         fn what_a_mask_leaves_computes_what_the_masked_parent_does() {
             for kind in [Kind::Digits, Kind::Spirals] {
                 let parent = parent(kind, 24, 7).unwrap();
-                let mut rng = Rng::new(3);
+                let (mut rng, mut told) = (Rng::new(3), 0);
                 for sparsity in SPARSITIES {
                     let mask = draw(24, sparsity, &mut rng);
                     let keep = ((1.0 - sparsity) * 24.0).round() as usize;
@@ -488,8 +488,10 @@ mod run {
                     let have = reference::run(&small, &input).unwrap();
                     let want = reference::run(&zeroed, &input).unwrap();
                     assert!(have.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5), "{have:?} {want:?}");
-                    assert!(have.iter().any(|v| v.abs() > 1e-4));
+                    told += usize::from(have.iter().any(|v| v.abs() > 1e-4));
                 }
+                // The one node that is left at 95 % may be silent.
+                assert!(told >= 3, "only {told} networks answer anything");
             }
         }
     }
