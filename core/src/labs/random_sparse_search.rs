@@ -42,7 +42,7 @@ const PARAMS: &[ParamSpec] = &[
         "Epochs",
         1,
         200,
-        20,
+        40,
         "Passes over the training data, of every network that is trained.",
     ),
     ParamSpec::int(
