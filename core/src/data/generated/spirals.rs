@@ -38,5 +38,6 @@ pub fn make(name: &str, seed: u64) -> Dataset {
         train: part(0, SAMPLES / 3),
         validation: part(SAMPLES / 3, SAMPLES / 2),
         test: part(SAMPLES / 2, SAMPLES),
+        table: None,
     }
 }
