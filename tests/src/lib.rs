@@ -24,17 +24,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Ranks from 0; equals share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let below = |v: &f64| values.iter().filter(|o| *o < v).count() as f64;
-    let equal = |v: &f64| values.iter().filter(|o| *o == v).count() as f64;
-    values.iter().map(|v| below(v) + (equal(v) - 1.0) / 2.0).collect()
-}
-
-/// Spearman's rank correlation of two lists of equal length.
+/// Spearman's rank correlation of two lists of equal length; not a number where one does not vary.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
-    let (a, b) = (ranks(a), ranks(b));
-    let mean = (a.len() as f64 - 1.0) / 2.0;
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
-    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
+    espalier_core::rank::spearman(a, b).unwrap_or(f64::NAN)
 }
