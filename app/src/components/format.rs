@@ -54,9 +54,13 @@ pub fn bytes(value: f64) -> String {
     }
 }
 
-/// A duration in milliseconds: "0.034 ms", "12 ms", "1.3 s", "2 min 5 s", "1 h 20 min".
+/// A duration in milliseconds: "3.1 µs", "0.034 ms", "12 ms", "1.3 s", "2 min 5 s", "1 h 20 min".
 pub fn millis(value: f64) -> String {
     let magnitude = value.abs();
+    // Below a hundredth the zeros would be all that is read.
+    if magnitude > 0.0 && magnitude < 0.009_995 {
+        return format!("{}{GAP}µs", significant(1000.0 * value));
+    }
     if !value.is_finite() || magnitude < 999.5 {
         return format!("{}{GAP}ms", significant(value));
     }
@@ -282,6 +286,8 @@ mod tests {
         assert_eq!(plain(bytes(12_700.0)), "12.4 KiB");
         assert_eq!(plain(bytes(3_355_443.2)), "3.2 MiB");
         assert_eq!(plain(millis(0.0341)), "0.0341 ms");
+        assert_eq!(plain(millis(0.00341)), "3.41 µs");
+        assert_eq!(plain(millis(0.0)), "0 ms");
         assert_eq!(plain(millis(1_300.0)), "1.3 s");
         assert_eq!(plain(millis(125_000.0)), "2 min 5 s");
         assert_eq!(plain(millis(59_990.0)), "1 min");

@@ -66,9 +66,8 @@ fn keys(plan: &Plan, model: &Model) -> Vec<String> {
         let fused: Vec<String> = step.fused.iter().map(|f| op(f)).collect();
         let shapes = |all: &[Vec<usize>]| all.iter().map(|s| product(s)).collect::<Vec<_>>().join(", ");
         let name = std::iter::once(step.op).chain(fused).collect::<Vec<_>>().join(" + ");
-        let place = if step.in_place { ", in place" } else { "" };
         let (from, to) = (shapes(&reads), shapes(&writes));
-        format!("{name}{attrs}: {from} → {to} ({} {:?}{place})", step.kernel, step.dtype)
+        format!("{name}{attrs}: {from} → {to} ({}, {:?})", step.kernel, step.dtype)
     });
     each.collect()
 }
