@@ -11,6 +11,7 @@ use espalier_core::protocol::{Command, Event, JobId, JobProgress, JobRequest, Re
 use espalier_core::run::{Driver, Step};
 use espalier_core::{Error, Result};
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -37,6 +38,46 @@ pub trait Accelerator {
     /// Whether the device still computes: asked when a job has failed, because a job that a dying device
     /// spoiled has not failed, it is another worker's.
     fn check(&self) -> LocalFuture<'_, Result<()>>;
+}
+
+/// The engine's memory. It says so when there is no more: what follows is an abort without a word.
+struct Memory;
+
+#[global_allocator]
+static MEMORY: Memory = Memory;
+
+impl Memory {
+    fn told(place: *mut u8, bytes: usize) -> *mut u8 {
+        thread_local!(static TELLING: Cell<bool> = const { Cell::new(false) });
+        // Saying so takes a little memory too.
+        if place.is_null() && !TELLING.replace(true) {
+            last_words(&format!(
+                "its memory is used up, {} MiB more were asked for; a smaller batch, network or data set needs less",
+                bytes.div_ceil(1 << 20)
+            ));
+            TELLING.set(false);
+        }
+        place
+    }
+}
+
+// SAFETY: every request is the system allocator's.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::told(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::told(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::told(unsafe { System.realloc(place, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(place, layout) }
+    }
 }
 
 /// Makes a panic say its last words.

@@ -202,3 +202,25 @@ fn a_full_store_is_told_and_nothing_is_lost() {
         page.click("Download model").await;
     });
 }
+
+#[test]
+fn memory_that_is_used_up_is_told_and_the_page_goes_on() {
+    let Some(dist) = dist() else { return };
+    run(async {
+        // 64 MiB: enough for the shipped digits, not for convolutions of a thousand of them at once.
+        let options = Options { wasm_pages: Some(1024), ..Options::default() };
+        let small = "search.budget=4&search.epochs=1&search.final.models=1&search.final.epochs=1";
+        let page = Page::open(&dist, &format!("?search.batch=1024&{small}"), options).await;
+        page.engine().await;
+        page.play().await;
+        page.told("memory is used up").await;
+        page.told("a smaller batch").await;
+        page.wait("the run's end, in words", "document.querySelector('.finished, .note.error')").await;
+        page.engine().await;
+        page.goto(&format!("?search.batch=32&{small}")).await;
+        page.engine().await;
+        page.play().await;
+        page.finished("a search that fits").await;
+        page.assert_no_errors().await;
+    });
+}

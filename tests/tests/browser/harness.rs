@@ -23,6 +23,8 @@ pub struct Options {
     pub webgpu: bool,
     /// A script that runs before the page's own.
     pub before: String,
+    /// How many pages of 64 KiB a Wasm module may have, where fewer than the browser allows.
+    pub wasm_pages: Option<u32>,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             reduced_motion: false,
             webgpu: false,
             before: String::new(),
+            wasm_pages: None,
         }
     }
 }
@@ -158,6 +161,9 @@ impl Page {
         } else {
             args.push("--disable-gpu".into());
             args.push("--disable-features=WebGPU,WebGPUService".into());
+        }
+        if let Some(pages) = options.wasm_pages {
+            args.push(format!("--js-flags=--wasm-max-mem-pages={pages}"));
         }
         for arg in &args {
             caps.add_arg(arg).unwrap();
