@@ -19,6 +19,7 @@ pub mod job;
 pub mod labs;
 pub mod model;
 pub mod ops;
+pub mod order;
 pub mod params;
 pub mod protocol;
 pub mod prune;

@@ -1,5 +1,6 @@
 //! How far two rankings of the same things agree.
 
+use crate::order::Order;
 use std::cmp::Ordering;
 
 /// Kendall's τ-b of two lists of values (Kendall, "The Treatment of Ties in Ranking Problems",
@@ -35,7 +36,7 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
 /// Ranks from 1; equal values share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|i, j| values[*i].total_cmp(&values[*j]));
+    order.order_by(|i, j| values[*i].total_cmp(&values[*j]));
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     for group in order.chunk_by(|i, j| values[*i] == values[*j]) {

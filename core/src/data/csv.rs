@@ -6,6 +6,7 @@
 
 use super::Dataset;
 use super::split::Samples;
+use crate::order::Order;
 use crate::{Error, Result};
 
 const CLASS_NAMES: [&str; 3] = ["label", "class", "target"];
@@ -116,11 +117,11 @@ impl Table<'_> {
             return Ok((labels.collect::<Result<_>>()?, classes.clone()));
         }
         let mut classes = words.to_vec();
-        classes.sort_unstable();
+        classes.order();
         classes.dedup();
         if classes.iter().all(|c| c.parse::<f64>().is_ok()) {
             let number = |c: &String| c.parse::<f64>().unwrap_or_default();
-            classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
+            classes.order_by(|a, b| number(a).total_cmp(&number(b)));
         }
         if classes.len() > MOST_CLASSES || classes.len() * 2 > words.len() {
             return Err(Error::format(

@@ -53,6 +53,7 @@ pub(super) fn open(name: &str, bytes: &[u8]) -> Result<Dataset> {
 mod tests {
     use super::*;
     use crate::data::Split;
+    use crate::order::Order;
 
     const FILE: &[u8] = include_bytes!("../../../static/data/digits.bin");
 
@@ -62,7 +63,7 @@ mod tests {
         assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (1197, 300, 300));
         assert_eq!(data.shape, [1, 8, 8]);
         let mut all: Vec<u32> = [&data.train[..], &data.validation, &data.test].concat();
-        all.sort_unstable();
+        all.order();
         assert_eq!(all, (0..1797).collect::<Vec<_>>(), "every sample is in exactly one split");
         for split in [Split::Validation, Split::Test] {
             for class in 0..10 {

@@ -6,6 +6,7 @@
 
 use super::Dataset;
 use super::split::Samples;
+use crate::order::Order;
 use crate::{Error, Result};
 
 /// As many values as a browser's worker holds without trouble (256 MiB as f32).
@@ -77,7 +78,7 @@ pub(super) fn open(name: &str, bytes: &[u8]) -> Result<Dataset> {
     let labels: Vec<u32> = labels.values.iter().map(|v| *v as u32).collect();
     // Labels that never occur in between (1 to 26 for letters) are no classes.
     let mut present = labels.clone();
-    present.sort_unstable();
+    present.order();
     present.dedup();
     let labels = labels.iter().map(|l| present.partition_point(|p| p < l) as u32).collect();
     let classes = present.iter().map(u32::to_string).collect();

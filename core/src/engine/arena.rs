@@ -4,6 +4,7 @@
 //! Greedy by size with best fit, as in TensorFlow Lite: Pisarchyk and Lee, "Efficient Memory
 //! Management for Deep Neural Net Inference", 2020 (arXiv:2001.03288).
 
+use crate::order::Order;
 /// Places are multiples of so many bytes.
 pub const ALIGN: usize = 16;
 
@@ -43,7 +44,7 @@ pub fn aligned(bytes: usize) -> usize {
 /// already that are alive at the same time.
 pub fn layout(requests: &[Request]) -> Layout {
     let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|i| (std::cmp::Reverse(requests[*i].bytes), requests[*i].first, *i));
+    order.order_by_key(|i| (std::cmp::Reverse(requests[*i].bytes), requests[*i].first, *i));
     let mut offsets = vec![0; requests.len()];
     let mut placed: Vec<usize> = Vec::with_capacity(requests.len());
     let mut peak_bytes = 0;
@@ -54,7 +55,7 @@ pub fn layout(requests: &[Request]) -> Layout {
             .filter(|j| requests[**j].meets(&requests[i]))
             .map(|j| (offsets[*j], offsets[*j] + aligned(requests[*j].bytes)))
             .collect();
-        busy.sort_unstable();
+        busy.order();
         let mut best: Option<(usize, usize)> = None;
         let mut end = 0;
         for (from, to) in busy {

@@ -4,6 +4,7 @@
 use super::Plan;
 use crate::data::{Dataset, Split};
 use crate::model::{Dim, Model};
+use crate::order::Order;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -130,7 +131,7 @@ pub fn latency(model: &Model, batch: usize, now_ms: &dyn Fn() -> f64) -> Result<
         }
         times.push((now_ms() - start) / f64::from(runs));
     }
-    times.sort_by(f64::total_cmp);
+    times.order_by(f64::total_cmp);
     let at = |p: f64| times[((times.len() - 1) as f64 * p).round() as usize];
     Ok(LatencyStats { median_ms: at(0.5), p10_ms: at(0.1), p90_ms: at(0.9), repeats: times.len() as u32 })
 }

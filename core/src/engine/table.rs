@@ -7,6 +7,7 @@
 use super::plan::Plan;
 use crate::Result;
 use crate::model::{Attr, Attrs, Model};
+use crate::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,7 +107,7 @@ fn time_step(plan: &mut Plan, index: usize, now_ms: &dyn Fn() -> f64) -> f64 {
         times *= 2;
     }
     let mut samples: Vec<f64> = (0..SAMPLES).map(|_| measure(times) / f64::from(times)).collect();
-    samples.sort_by(f64::total_cmp);
+    samples.order_by(f64::total_cmp);
     samples[SAMPLES / 2]
 }
 

@@ -89,6 +89,7 @@ pub static LAB: Lab = Lab {
 mod run {
     use crate::labs::checks::{Claim, mean};
     use crate::labs::study::{Lane, Study, percent, test_accuracy};
+    use crate::order::Order;
     use crate::params::{Config, ParamValue};
     use crate::protocol::Tone;
     use crate::rng::{self, Rng};
@@ -181,7 +182,7 @@ mod run {
             let genome = net.draw(&mut rng)?;
             drawn.push((macs(net, &genome)?, genome));
         }
-        drawn.sort();
+        drawn.order();
         let middle = |i: usize| drawn[(2 * i + 1) * DRAWN / (2 * CHILDREN)].1.clone();
         Ok((0..CHILDREN).map(middle).collect())
     }

@@ -89,6 +89,7 @@ mod run {
     use crate::labs::nets;
     use crate::labs::study::{Lane, Study, percent, test_accuracy};
     use crate::model::{ConvOptions, Graph, GraphBuilder};
+    use crate::order::Order;
     use crate::protocol::Tone;
     use crate::prune::{Schedule as Sparsity, Scope, criteria, select};
     use crate::train::interpret::{Callback, Held, Hook, Moment, Plan};
@@ -258,7 +259,7 @@ mod run {
                 }
                 let mut order: Vec<usize> = (0..latent.len()).collect();
                 // Ties go by position: deterministic.
-                order.sort_by(|a, b| latent[*a].abs().total_cmp(&latent[*b].abs()).then(a.cmp(b)));
+                order.order_by(|a, b| latent[*a].abs().total_cmp(&latent[*b].abs()).then(a.cmp(b)));
                 let mut keep = vec![true; order.len()];
                 order.iter().take(gone(keep.len(), sparsity)).for_each(|i| keep[*i] = false);
                 held.values.clone_from(latent);

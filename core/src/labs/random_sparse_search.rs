@@ -90,6 +90,7 @@ mod run {
     use crate::labs::checks::{Claim, mean};
     use crate::labs::study::{Lane, Study, percent, test_accuracy};
     use crate::model::{Graph, GraphBuilder, Model, Weight};
+    use crate::order::Order;
     use crate::protocol::Tone;
     use crate::rng::{self, Rng};
     use crate::train::evaluate::EvaluateTask;
@@ -143,7 +144,7 @@ mod run {
             let mut nodes: Vec<usize> = (0..width).collect();
             rng.shuffle(&mut nodes);
             nodes.truncate(keep);
-            nodes.sort_unstable();
+            nodes.order();
             nodes
         })
     }

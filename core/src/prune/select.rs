@@ -3,6 +3,7 @@
 use super::criteria::{Criterion, score_classes};
 use super::{Groups, pack_mask};
 use crate::model::{Graph, Model, Storage};
+use crate::order::Order;
 use crate::rng::Rng;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ pub fn order(
 ) -> Vec<usize> {
     let scores = score_classes(criterion, model, groups, normalize, seed);
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+    order.order_by(|a, b| scores[*a].total_cmp(&scores[*b]));
     if scope == Scope::Layer {
         let mut sizes = vec![0usize; groups.layers.len()];
         groups.classes.iter().for_each(|c| sizes[c.layer] += 1);
@@ -52,7 +53,7 @@ pub fn order(
                 (gone[layer] as f64 / sizes[layer] as f64, c)
             })
             .collect();
-        paced.sort_by(|a, b| a.0.total_cmp(&b.0));
+        paced.order_by(|a, b| a.0.total_cmp(&b.0));
         order = paced.into_iter().map(|(_, c)| c).collect();
     }
     order
@@ -155,7 +156,7 @@ pub fn weights(
     for mut ranked in all {
         let gone = (fraction * ranked.len() as f64 + 1e-9).floor() as usize;
         // Ties go by position: deterministic.
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        ranked.order_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
         ranked.iter().take(gone).for_each(|(_, p, i)| keep[*p][*i] = false);
     }
     for (name, keep) in names.iter().zip(keep) {

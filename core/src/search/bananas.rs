@@ -11,6 +11,7 @@ use super::predict::mlp::{Loss, MlpConfig};
 use super::predict::{Samples, encode, thompson};
 use super::{Candidate, Scored, Session};
 use crate::Result;
+use crate::order::Order;
 use crate::params::ParamSpec;
 use crate::registry::{Citation, Method};
 use crate::rng::Rng;
@@ -132,7 +133,7 @@ fn features(session: &Session<'_>, genome: &Genome) -> Vec<f64> {
 fn candidates(session: &Session<'_>, judged: &[Rc<Scored>]) -> Vec<(Genome, Vec<u32>)> {
     let count = |key: &str| session.settings.count(key);
     let mut best: Vec<&Rc<Scored>> = judged.iter().collect();
-    best.sort_by(|a, b| match (a.better_than(b), b.better_than(a)) {
+    best.order_by(|a, b| match (a.better_than(b), b.better_than(a)) {
         (true, _) => std::cmp::Ordering::Less,
         (_, true) => std::cmp::Ordering::Greater,
         _ => a.candidate.id.cmp(&b.candidate.id),
@@ -191,7 +192,7 @@ fn propose(session: &Session<'_>) -> Result<Vec<Rc<Candidate>>> {
             };
             drawn.push((value, genome, parents));
         }
-        drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
+        drawn.order_by(|a, b| a.0.total_cmp(&b.0));
         let admitted = drawn.into_iter().filter_map(|(_, genome, parents)| session.admit(&genome, parents));
         chosen.extend(admitted.take(count("bananas.batch").max(1)));
     }

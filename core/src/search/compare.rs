@@ -71,6 +71,7 @@ mod run {
     use super::super::{ALL, Scored, Session, Settings, Strategy, session};
     use super::{OWN, specs};
     use crate::data::Split;
+    use crate::order::Order;
     use crate::params::{Config, ParamSpec, ParamValue};
     use crate::protocol::{Event, Metric, RunSpec, Tone};
     use crate::rng::Rng;
@@ -413,7 +414,7 @@ mod run {
         });
         // The best against every other, the closest first.
         let mut order: Vec<usize> = (0..chosen.len()).collect();
-        order.sort_by(|a, b| mean(&outcomes[*b]).total_cmp(&mean(&outcomes[*a])));
+        order.order_by(|a, b| mean(&outcomes[*b]).total_cmp(&mean(&outcomes[*a])));
         let Some((best, others)) = order.split_first() else { return };
         let mut rng = Rng::stream(seed, "significance");
         let compared = others.iter().map(|i| {

@@ -8,6 +8,7 @@
 
 use super::{Scored, Session};
 use crate::Result;
+use crate::order::Order;
 use crate::params::ParamSpec;
 use crate::registry::{Citation, Method};
 use crate::space;
@@ -81,7 +82,7 @@ pub async fn run(session: &Session<'_>) -> Result<()> {
         let mut scored: Vec<Rc<Scored>> = session.evaluate_all(alive, end - trained).await?;
         trained = end;
         // Stable, so that equals keep their order.
-        scored.sort_by(|a, b| match (a.better_than(b), b.better_than(a)) {
+        scored.order_by(|a, b| match (a.better_than(b), b.better_than(a)) {
             (true, _) => std::cmp::Ordering::Less,
             (_, true) => std::cmp::Ordering::Greater,
             _ => std::cmp::Ordering::Equal,

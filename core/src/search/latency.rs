@@ -34,6 +34,7 @@ mod run {
     use crate::engine::measure::{LatencyTask, StepTimesTask};
     use crate::engine::table::LatencyTable;
     use crate::model::{Graph, Model};
+    use crate::order::Order;
     use crate::protocol::{Event, Metric, RunSpec, Tone};
     use crate::rng::Rng;
     use crate::run::{RunCtx, RunKind};
@@ -127,7 +128,7 @@ mod run {
 
     fn tell(ctx: &RunCtx, table: &LatencyTable, rows: &[(f64, f64, f64)]) {
         let mut steps: Vec<(&String, &f64)> = table.0.iter().collect();
-        steps.sort_by(|a, b| b.1.total_cmp(a.1));
+        steps.order_by(|a, b| b.1.total_cmp(a.1));
         let shown =
             steps.iter().take(SHOWN).map(|(key, ms)| vec![(*key).clone(), format!("{:.2}", 1000.0 * **ms)]);
         ctx.emit(Event::Table {

@@ -4,6 +4,7 @@
 //! Golub and Van Loan, "Matrix Computations" (4th edition, 2013): Cholesky (algorithm 4.2.1) and the cyclic Jacobi
 //! method (algorithm 8.5.3).
 
+use crate::order::Order;
 use crate::{Error, Result};
 
 /// Pivots below this part of the largest diagonal element count as zero.
@@ -93,7 +94,7 @@ pub fn eigenvalues(matrix: &[f64], n: usize) -> Result<Vec<f64>> {
         }
     }
     let mut values: Vec<f64> = (0..n).map(|i| a[i * n + i]).collect();
-    values.sort_by(f64::total_cmp);
+    values.order_by(f64::total_cmp);
     Ok(values)
 }
 

@@ -196,6 +196,7 @@ pub fn specs() -> Vec<ParamSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Order;
     use crate::params::ParamKind;
 
     #[test]
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(options("space"), spaces);
         let specs = specs();
         let mut keys: Vec<_> = specs.iter().map(|s| s.key).collect();
-        keys.sort_unstable();
+        keys.order();
         keys.dedup();
         assert_eq!(keys.len(), specs.len(), "keys are unique");
     }

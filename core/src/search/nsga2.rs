@@ -6,6 +6,7 @@
 
 use super::{Scored, Session, pareto};
 use crate::Result;
+use crate::order::Order;
 use crate::params::ParamSpec;
 use crate::registry::{Citation, Method};
 use crate::{rng::Rng, space};
@@ -71,7 +72,7 @@ fn select(members: &[Rc<Scored>], size: usize) -> Vec<Ranked> {
             .map(|(i, crowding)| Ranked { scored: members[*i].clone(), rank, crowding })
             .collect();
         if chosen.len() + ranked.len() > size {
-            ranked.sort_by(|a, b| b.crowding.total_cmp(&a.crowding));
+            ranked.order_by(|a, b| b.crowding.total_cmp(&a.crowding));
             ranked.truncate(size - chosen.len());
         }
         chosen.append(&mut ranked);

@@ -4,6 +4,7 @@
 //! hypervolume indicator is that of Zitzler and Thiele (1998), exact in one, two and three
 //! dimensions.
 
+use crate::order::Order;
 /// Whether `a` is nowhere worse than `b` and somewhere better.
 pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(x, y)| x <= y) && a.iter().zip(b).any(|(x, y)| x < y)
@@ -39,7 +40,7 @@ pub fn sort_fronts(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
                 }
             }
         }
-        next.sort_unstable();
+        next.order();
         fronts.push(std::mem::replace(&mut current, next));
     }
     fronts
@@ -53,7 +54,7 @@ pub fn crowding(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     let value = |member: usize, d: usize| points[front[member]][d];
     for d in 0..dimensions {
         let mut order: Vec<usize> = (0..front.len()).collect();
-        order.sort_by(|a, b| value(*a, d).total_cmp(&value(*b, d)));
+        order.order_by(|a, b| value(*a, d).total_cmp(&value(*b, d)));
         let at = |k: usize| value(order[k], d);
         let span = at(order.len() - 1) - at(0);
         distance[order[0]] = f64::INFINITY;
@@ -84,7 +85,7 @@ pub fn hypervolume(points: &[Vec<f64>], reference: &[f64]) -> Option<f64> {
 }
 
 fn area(mut points: Vec<[f64; 2]>, reference: [f64; 2]) -> f64 {
-    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    points.order_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
     let mut floor = reference[1];
     let mut sum = 0.0;
     for [x, y] in points {
@@ -98,7 +99,7 @@ fn area(mut points: Vec<[f64; 2]>, reference: [f64; 2]) -> f64 {
 
 /// Slices along the third axis: between two heights the section is that of all points below.
 fn volume(mut points: Vec<&[f64]>, reference: &[f64]) -> f64 {
-    points.sort_by(|a, b| a[2].total_cmp(&b[2]));
+    points.order_by(|a, b| a[2].total_cmp(&b[2]));
     let mut sum = 0.0;
     for i in 0..points.len() {
         let top = points.get(i + 1).map_or(reference[2], |p| p[2]);

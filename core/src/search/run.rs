@@ -7,6 +7,7 @@ use crate::data::Split;
 use crate::engine::measure::LatencyTask;
 use crate::job::{JobCtx, JobKind, Task};
 use crate::model::{Anatomy, Graph, Model};
+use crate::order::Order;
 use crate::params::Config;
 use crate::protocol::{Event, Metric, Metrics, RunSpec, Tone};
 use crate::run::{RunCtx, RunKind};
@@ -269,7 +270,7 @@ fn front_table(session: &Session<'_>) -> Event {
     let latest = session.latest();
     let points: Vec<Vec<f64>> = latest.iter().map(|s| s.values.clone()).collect();
     let mut front: Vec<&Rc<Scored>> = pareto::front(&points).into_iter().map(|i| &latest[i]).collect();
-    front.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]));
+    front.order_by(|a, b| a.values[0].total_cmp(&b.values[0]));
     let metrics: Vec<Metric> = session.objectives.0.iter().map(|o| o.metric).collect();
     let mut columns = vec!["Candidate".to_owned(), "Architecture".to_owned()];
     columns.extend(metrics.iter().map(|m| m.label().to_owned()));
@@ -336,7 +337,7 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
     }
     ctx.emit(front_table(&session));
     // Further trained candidates come first: successive halving gave them more for being better.
-    latest.sort_by(|a, b| {
+    latest.order_by(|a, b| {
         b.epochs.cmp(&a.epochs).then_with(|| match (a.better_than(b), b.better_than(a)) {
             (true, _) => std::cmp::Ordering::Less,
             (_, true) => std::cmp::Ordering::Greater,

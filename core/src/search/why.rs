@@ -48,6 +48,7 @@ mod run {
     use super::super::significance::mean_deviation;
     use super::specs;
     use crate::model::Graph;
+    use crate::order::Order;
     use crate::params::Config;
     use crate::protocol::{Event, Metric, Metrics, RunSpec, Tone};
     use crate::run::{RunCtx, RunKind};
@@ -94,7 +95,7 @@ mod run {
         let others = |gene: usize| {
             let chosen = genome.at(gene);
             let mut others: Vec<usize> = (0..genes[gene].options.len()).filter(|o| *o != chosen).collect();
-            others.sort_by_key(|o| (o.abs_diff(chosen), *o));
+            others.order_by_key(|o| (o.abs_diff(chosen), *o));
             others
         };
         let widest = genes.iter().map(|g| g.options.len()).max().unwrap_or(0);
@@ -236,7 +237,7 @@ mod run {
             entry.macs.push(value(&base, Metric::Macs) - value(&other, Metric::Macs));
         }
         let gives = |c: &Contribution| mean_deviation(&c.points);
-        all.sort_by(|a, b| gives(b).0.total_cmp(&gives(a).0));
+        all.order_by(|a, b| gives(b).0.total_cmp(&gives(a).0));
         let rows = all.iter().map(|c| {
             let (mean, deviation) = gives(c);
             vec![

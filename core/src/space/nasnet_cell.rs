@@ -15,6 +15,7 @@
 
 use super::{Gene, Genome, Space, check};
 use crate::model::{ConvOptions, Graph, GraphBuilder};
+use crate::order::Order;
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
 use crate::{Error, Result};
@@ -140,7 +141,7 @@ fn smallest(blocks: &[Block]) -> Vec<Block> {
                 .iter()
                 .map(|b| {
                     let mut block = blocks[*b].map(|(state, op)| (place(state), op));
-                    block.sort_unstable();
+                    block.order();
                     block
                 })
                 .collect();

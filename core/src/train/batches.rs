@@ -79,6 +79,7 @@ fn shift(source: &[f32], target: &mut [f32], [h, w]: [usize; 2], [dy, dx]: [isiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Order;
 
     fn data() -> Dataset {
         Dataset {
@@ -112,7 +113,7 @@ mod tests {
                 }
             }
             orders.push(seen.clone());
-            seen.sort_unstable();
+            seen.order();
             seen.dedup();
             assert_eq!(seen.len(), 12);
             assert!(seen.iter().all(|i| *i < 14));

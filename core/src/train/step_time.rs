@@ -24,6 +24,7 @@ mod compute {
     use crate::data::Dataset;
     use crate::job::{JobCtx, Task};
     use crate::model::{ConvOptions, Graph, GraphBuilder, Model};
+    use crate::order::Order;
     use crate::train::batches::Batches;
     use crate::train::evaluate::check;
     use crate::train::interpret::NoHook;
@@ -89,7 +90,7 @@ mod compute {
             }
             // Slow as it may be, the warm-up is no measurement, unless there was time for nothing else.
             let mut times = if times.len() > 1 { times.split_off(1) } else { times };
-            times.sort_by(f64::total_cmp);
+            times.order_by(f64::total_cmp);
             Ok(times[times.len() / 2])
         }
     }

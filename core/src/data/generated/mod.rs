@@ -45,6 +45,7 @@ pub fn open(name: &str) -> Option<Dataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Order;
 
     #[test]
     fn every_generator_makes_sound_data_from_its_seed_alone() {
@@ -56,7 +57,7 @@ mod tests {
             assert_eq!(data.inputs.len(), data.labels.len() * data.sample_len());
             assert!(data.labels.iter().all(|l| (*l as usize) < data.classes.len()));
             let mut all = [&data.train[..], &data.validation, &data.test].concat();
-            all.sort_unstable();
+            all.order();
             assert!(all.iter().copied().eq(0..data.labels.len() as u32), "each sample in one split");
         }
         assert!(open("made:nothing:1").is_none() && open("made:automaton:x").is_none());

@@ -2,6 +2,7 @@
 //! Quantization for Deep Learning Inference: Principles and Empirical Evaluation", 2020
 //! (arXiv:2004.09602), section 5.1, find 99.9 to 99.9999 % good for activations.
 
+use crate::order::Order;
 use crate::{Error, Result};
 
 /// The values at (100 − p) % and p % of the sorted values (nearest rank).
@@ -16,7 +17,7 @@ pub fn range(values: &[f32], p: f32) -> Result<(f32, f32)> {
         return Ok((0.0, 0.0));
     }
     let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f32::total_cmp);
+    sorted.order_by(f32::total_cmp);
     let last = sorted.len() - 1;
     let beyond = (f64::from(100.0 - p) / 100.0 * sorted.len() as f64).floor() as usize;
     let beyond = beyond.min(last / 2);

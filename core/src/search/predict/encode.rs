@@ -31,6 +31,7 @@ pub fn paths(space: &dyn Space, config: &Config, genome: &Genome) -> Option<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Order;
     use crate::rng::Rng;
     use crate::space::{self, nb201};
     use std::collections::BTreeSet;
@@ -53,7 +54,7 @@ mod tests {
         assert_eq!(count, 5 + 25 + 125);
         // Directly: pool (4). By node 1: 3×3 then 1×1, 5 + 3·5 + 2. By node 2: none then none, 5 + 0. By both:
         // 3×3, skip, none: 30 + 3·25 + 1·5 + 0.
-        present.sort_unstable();
+        present.order();
         assert_eq!(present, [4, 5, 22, 110]);
         let row = paths(space, &config, &genome).unwrap();
         assert_eq!((row.len(), row.iter().sum::<f64>()), (155, 4.0));
