@@ -207,8 +207,8 @@ fn a_full_store_is_told_and_nothing_is_lost() {
 fn memory_that_is_used_up_is_told_and_the_page_goes_on() {
     let Some(dist) = dist() else { return };
     run(async {
-        // 64 MiB: enough for the shipped digits, not for convolutions of a thousand of them at once.
-        let options = Options { wasm_pages: Some(1024), ..Options::default() };
+        // 7.5 MiB: enough for the digits in small batches, not for a thousand of them at once.
+        let options = Options { wasm_pages: Some(120), ..Options::default() };
         let small = "search.budget=4&search.epochs=1&search.final.models=1&search.final.epochs=1";
         let page = Page::open(&dist, &format!("?search.batch=1024&{small}"), options).await;
         page.engine().await;
