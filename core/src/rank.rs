@@ -47,8 +47,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// The product-moment correlation; `None` where a list does not vary.
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+/// The product-moment correlation (Pearson, 1896) of two lists of equal length; `None` where one does not vary.
+pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().max(1) as f64;
     let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
     let sum =
@@ -76,6 +76,13 @@ mod tests {
         near(spearman(&a, &b), 0.8);
         // Only the order counts.
         near(spearman(&a, &b.map(f64::exp)), 0.8);
+    }
+
+    #[test]
+    fn products_of_moments_by_hand() {
+        near(pearson(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]), 1.0);
+        near(pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]), 0.5);
+        assert_eq!((pearson(&[1.0, 2.0], &[5.0, 5.0]), pearson(&[], &[])), (None, None));
     }
 
     #[test]

@@ -57,9 +57,9 @@ pub use progress::Progress;
 pub use scatter::Scatter;
 pub use verdict::Verdict;
 
+pub use espalier_core::order::indices as order_by;
 use espalier_core::protocol::Tone;
-use std::cmp::Ordering;
-use std::sync::atomic::{AtomicU32, Ordering as Memory};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The class that gives an element the hue of a tone, as the custom property `--tone`.
 pub const fn tone_class(tone: Tone) -> &'static str {
@@ -71,34 +71,10 @@ pub const fn tone_class(tone: Tone) -> &'static str {
     }
 }
 
-/// The numbers below `len` in an order; equal ones stay in theirs. The page's only sort: every type that is
-/// sorted would bring 4 KB of code.
-pub fn order_by(len: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..len).collect();
-    // A merge sort: the standard library's is ten times this code.
-    let mut sorted = 1;
-    while sorted < len {
-        let mut next = Vec::with_capacity(len);
-        for pair in order.chunks(2 * sorted) {
-            let (mut a, mut b) = pair.split_at(sorted.min(pair.len()));
-            while let (Some(x), Some(y)) = (a.first(), b.first()) {
-                let from = if compare(*y, *x).is_lt() { &mut b } else { &mut a };
-                next.push(from[0]);
-                *from = &from[1..];
-            }
-            next.extend_from_slice(a);
-            next.extend_from_slice(b);
-        }
-        order = next;
-        sorted *= 2;
-    }
-    order
-}
-
 /// An element id that no other component has.
 pub fn unique_id(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}-{}", NEXT.fetch_add(1, Memory::Relaxed))
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A cell of a CSV file, quoted where it must be (RFC 4180).
@@ -126,19 +102,4 @@ pub fn fit_text(text: &str, width: f64) -> String {
         used <= width
     });
     format!("{}…", kept.collect::<String>().trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::order_by;
-
-    #[test]
-    fn indices_are_ordered_and_equal_ones_stay() {
-        for n in 0..40usize {
-            let key = |i: usize| i * 7919 % 13;
-            let mut expected: Vec<usize> = (0..n).collect();
-            expected.sort_by_key(|i| key(*i));
-            assert_eq!(order_by(n, &|a, b| key(a).cmp(&key(b))), expected);
-        }
-    }
 }

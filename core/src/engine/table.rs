@@ -11,10 +11,13 @@ use crate::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// How long a step is repeated before it is timed, in milliseconds: a browser compiles what runs often once more, and
+/// better, and what is timed before that is soon no longer true.
+const WARM_MS: f64 = 4.0;
 /// How long one measurement lasts at least, for a clock of tens of microseconds, in milliseconds.
 const LEAST_MS: f64 = 0.6;
 /// Measurements of a step; their median counts.
-const SAMPLES: usize = 5;
+const SAMPLES: usize = 7;
 /// Repetitions of a step in one measurement, at most.
 const MOST: u32 = 1 << 16;
 
@@ -102,6 +105,13 @@ fn time_step(plan: &mut Plan, index: usize, now_ms: &dyn Fn() -> f64) -> f64 {
         plan.repeat_step(index, times);
         now_ms() - start
     };
+    let begin = now_ms();
+    for _ in 0..MOST {
+        if now_ms() - begin >= WARM_MS {
+            break;
+        }
+        measure(16);
+    }
     let mut times = 1;
     while measure(times) < LEAST_MS && times < MOST {
         times *= 2;

@@ -29,13 +29,13 @@ pub use run::KIND;
 #[cfg(feature = "compute")]
 mod run {
     use super::super::run::{DescribeTask, costs};
-    use super::super::significance::pearson;
     use super::specs;
     use crate::engine::measure::{LatencyTask, StepTimesTask};
     use crate::engine::table::LatencyTable;
     use crate::model::{Graph, Model};
     use crate::order::Order;
     use crate::protocol::{Event, Metric, RunSpec, Tone};
+    use crate::rank::pearson;
     use crate::rng::Rng;
     use crate::run::{RunCtx, RunKind};
     use crate::space;
@@ -136,13 +136,15 @@ mod run {
             columns: vec!["Step".into(), "Microseconds".into()],
             rows: shown.collect(),
         });
-        let by_table: Vec<(f64, f64)> = rows.iter().map(|(p, m, _)| (*p, *m)).collect();
-        let by_macs: Vec<(f64, f64)> = rows.iter().map(|(_, m, macs)| (*macs, *m)).collect();
+        let [predicted, measured, macs] =
+            [|r: &(f64, f64, f64)| r.0, |r: &(f64, f64, f64)| r.1, |r: &(f64, f64, f64)| r.2]
+                .map(|side| rows.iter().map(side).collect::<Vec<f64>>());
+        let r = |of: &[f64]| pearson(of, &measured).map_or_else(|| "none".to_owned(), |r| format!("{r:.3}"));
         let ratio = rows.iter().map(|(p, m, _)| p / m).sum::<f64>() / rows.len().max(1) as f64;
         ctx.emit(Event::Finished(format!(
-            "On this machine the sum of the steps predicts a network's latency with r = {:.3} (its MACs do with r = {:.3}); the sum is {:.0} % of what was measured on the whole.",
-            pearson(&by_table),
-            pearson(&by_macs),
+            "On this machine the sum of the steps predicts a network's latency with r = {} (its MACs do with r = {}); the sum is {:.0} % of what was measured on the whole.",
+            r(&predicted),
+            r(&macs),
             100.0 * ratio,
         )));
     }

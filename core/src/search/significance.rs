@@ -13,15 +13,6 @@ pub fn mean_deviation(values: &[f64]) -> (f64, f64) {
     (mean, if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
 }
 
-/// Pearson's correlation coefficient; 0 where one side does not vary.
-pub fn pearson(pairs: &[(f64, f64)]) -> f64 {
-    let mean = |side: fn(&(f64, f64)) -> f64| pairs.iter().map(side).sum::<f64>() / pairs.len().max(1) as f64;
-    let (a, b) = (mean(|p| p.0), mean(|p| p.1));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|(x, y)| f(x - a, y - b)).sum::<f64>();
-    let scale = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
-    if scale > 0.0 { sum(&|x, y| x * y) / scale } else { 0.0 }
-}
-
 /// The two-sided p-value of the paired permutation test of Fisher ("The Design of Experiments", 1935): how often a
 /// mean difference as large comes about when each pair's sign is a coin's. Exact for up to 14 pairs; for more,
 /// from 16,384 drawn patterns, the observed one among them. 1 for no pairs.
@@ -118,13 +109,6 @@ mod tests {
         let mut more = vec![0.5, 1.5, -0.2, 0.8, 0.1, 1.1, -0.4, 0.9];
         more.extend([0.0; 10]);
         assert!((permutation_p(&more, &mut rng) - exact).abs() < 0.02, "{exact}");
-    }
-
-    #[test]
-    fn correlation_by_hand() {
-        assert!((pearson(&[(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)]) - 1.0).abs() < 1e-12);
-        assert!((pearson(&[(1.0, 1.0), (2.0, 3.0), (3.0, 2.0)]) - 0.5).abs() < 1e-12);
-        assert_eq!((pearson(&[(1.0, 5.0), (2.0, 5.0)]), pearson(&[])), (0.0, 0.0));
     }
 
     #[test]
