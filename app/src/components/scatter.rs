@@ -192,7 +192,7 @@ pub fn Scatter(
             }
             view! {
                 <line class="axis" x1=at x2=at y1=bottom y2=bottom + 4.0 />
-                {shown.then(|| view! { <text class="tick" x=at y=bottom + 17.0 text-anchor="middle">{text}</text> })}
+                {shown.then(|| view! { <text class="tick" x=at.min(width.get() - half + 4.0) y=bottom + 17.0 text-anchor="middle">{text}</text> })}
             }
         });
         let note = |metric: Metric, scale: &Scale| {

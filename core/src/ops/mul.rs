@@ -13,7 +13,7 @@ impl Operator for Mul {
         "Mul"
     }
     fn summary(&self) -> &'static str {
-        "Muls two tensors value by value; a skip connection ends in one."
+        "Multiplies two tensors value by value; a gate ends in one."
     }
     fn kind(&self) -> Kind {
         Kind::Merge

@@ -13,7 +13,7 @@ impl Operator for Sub {
         "Sub"
     }
     fn summary(&self) -> &'static str {
-        "Subs two tensors value by value; a skip connection ends in one."
+        "Subtracts one tensor from another value by value."
     }
     fn kind(&self) -> Kind {
         Kind::Merge

@@ -14,8 +14,9 @@ use crate::order::Order;
 use crate::params::Config;
 use crate::protocol::{Event, Metric, Metrics, RunSpec, Tone};
 use crate::relax::{Form, Relaxation};
+use crate::rng::Rng;
 use crate::run::{RunCtx, RunKind, Ticket};
-use crate::space::{Genome, Space};
+use crate::space::{Gene, Genome, Space, sample};
 use crate::train::evaluate::EvaluateTask;
 use crate::train::population::{self, Population, PopulationTask};
 use crate::train::{Optimizer, Schedule, Start, TrainConfig, TrainTask, Trained};
@@ -484,9 +485,10 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
     let mut latest = session.latest();
     if latest.is_empty() {
         return Err(Error::Unsupported(format!(
-            "no network of “{}” fits {} within the limits; raise the limits or choose another space",
+            "no network of “{}” fits {} within the limits; {}raise the limits or choose another space",
             space.method().name,
-            spec.data
+            spec.data,
+            smallest(&training, &session.genes, spec.seed),
         )));
     }
     ctx.emit(front_table(&session));
@@ -500,6 +502,20 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
     });
     latest.truncate(finals);
     finish(&ctx, &settings, &spec.data, spec.seed, &latest, &reporter).await
+}
+
+/// How large the smallest of some networks is, for whoever has set the limits; nothing where none is a network.
+fn smallest(training: &Training, genes: &[Gene], seed: u64) -> String {
+    const DRAWN: usize = 200;
+    let mut rng = Rng::stream(seed, "smallest");
+    let drawn = (0..DRAWN).filter_map(|_| training.prepare(&sample(genes, &mut rng)).ok());
+    let sizes = drawn.map(|p| {
+        [Metric::Params, Metric::Macs].map(|m| p.costs.iter().find(|c| c.0 == m).map_or(0.0, |c| c.1))
+    });
+    let least = sizes.reduce(|a, b| if b[1] < a[1] { b } else { a });
+    least.map_or_else(String::new, |[params, macs]| {
+        format!("the smallest of {DRAWN} drawn has {params:.0} parameters and {macs:.0} MACs: ")
+    })
 }
 
 /// Trains the finalists to the end, chooses by validation, reports the test accuracy once.

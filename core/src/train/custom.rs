@@ -36,12 +36,18 @@ impl<'a> Custom<'a> {
         model.check()?;
         let plan = Plan::new(&model.graph)?;
         let params = plan.upload(&model, device)?;
-        let trained = plan.params().iter().zip(plan.trainable()).filter(|(_, t)| **t);
-        let weights: Vec<_> = trained.filter_map(|(name, _)| model.weights.get(name)).collect();
-        let values: Vec<Vec<f32>> = weights.iter().map(|w| w.to_f32()).collect();
-        let shapes = weights.iter().map(|w| w.shape.clone()).collect();
-        let flat = Flat::new(shapes, &values, &vec![None; values.len()], device);
+        let flat = Flat::of(&model, &plan, device);
         Ok(Self { plan, model, config, device, flat, params, shapes: BTreeMap::new(), macs: 0 })
+    }
+
+    /// The graph, made ready to run.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Every parameter in the order of [`Plan::params`], as [`Custom::refresh`] left it.
+    pub fn params(&self) -> &[Value] {
+        &self.params
     }
 
     /// Some samples, one after the other, as the graph's input.

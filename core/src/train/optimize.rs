@@ -4,9 +4,11 @@
 //! SGD with momentum: Polyak, 1964; decay is added to the gradient. AdamW: Loshchilov and Hutter,
 //! "Decoupled Weight Decay Regularization", ICLR 2019, arXiv:1711.05101.
 
+use super::interpret::Plan;
 use super::{Optimizer, TrainConfig};
 use crate::Result;
 use crate::map_value;
+use crate::model::{Model, Weight};
 use crate::ops::Value;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,19 @@ pub struct Flat {
 }
 
 impl Flat {
+    /// The trainable parameters of a model, with its pruning masks, in the order of [`Plan::params`]. `None` where
+    /// there are none.
+    pub fn of(model: &Model, plan: &Plan, device: &Device) -> Option<Self> {
+        let trained = plan.params().iter().zip(plan.trainable()).filter(|(_, trained)| **trained);
+        let weights: Vec<&Weight> = trained.filter_map(|(name, _)| model.weights.get(name)).collect();
+        let mask = |w: &&Weight| {
+            w.mask.is_some().then(|| (0..w.len()).map(|i| f32::from(w.kept(i))).collect::<Vec<f32>>())
+        };
+        let values: Vec<Vec<f32>> = weights.iter().map(|w| w.to_f32()).collect();
+        let masks: Vec<Option<Vec<f32>>> = weights.iter().map(mask).collect();
+        Self::new(weights.iter().map(|w| w.shape.clone()).collect(), &values, &masks, device)
+    }
+
     /// Parameters by shape and host values; `masks[i]` gives 1 for kept and 0 for masked weights.
     /// `None` where there are none.
     pub fn new(

@@ -11,18 +11,19 @@
 //! as it would alone, up to rounding.
 
 use super::batches::Batches;
-use super::evaluate::{Passes, check, upload};
-use super::interpret::{NoHook, Plan, Shapes};
-use super::optimize::Flat;
+use super::custom::Custom;
+use super::evaluate::{Passes, check};
+use super::interpret::NoHook;
 use super::{Epoch, Start, TrainConfig, Trained, loss, schedule};
 use crate::data::{Dataset, Split};
 use crate::job::{JobCtx, Task};
 use crate::model::{Analysis, Attr, Attrs, Graph, Init, Model, Node, Param, Storage};
-use crate::ops::{Forward, Value};
+use crate::ops::Value;
 use crate::protocol::JobProgress;
-use crate::{Error, Result, map_value};
+use crate::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a member's values stand in a parameter of all.
@@ -134,7 +135,8 @@ impl<'a> Joiner<'a> {
         self.param(name, Place::Rows, most)
     }
 
-    fn node(&mut self, node: &'a Node) -> Option<()> {
+    fn node(&mut self, index: usize) -> Option<()> {
+        let node = self.graphs.first()?.nodes.get(index)?;
         let members = self.graphs.len();
         let is_param = |name: &String| self.graphs[0].params.contains_key(name);
         let first = node.inputs.first()?;
@@ -145,11 +147,8 @@ impl<'a> Joiner<'a> {
                 let weights = self.shapes(node.inputs.get(1)?);
                 let inputs = self.shapes(first);
                 let channels = |i: usize| inputs[i].get(1).copied().unwrap_or(0);
-                let groups: Vec<usize> = self
-                    .graphs
-                    .iter()
-                    .map(|g| find(g, node).map_or(0, |n| n.int("group", 1) as usize))
-                    .collect();
+                let group = |g: &&Graph| g.nodes.get(index).map_or(0, |n| n.int("group", 1) as usize);
+                let groups: Vec<usize> = self.graphs.iter().map(group).collect();
                 let group = match split {
                     _ if groups.iter().all(|g| *g == 1) => {
                         if split {
@@ -251,11 +250,6 @@ impl<'a> Joiner<'a> {
     }
 }
 
-/// The node of that name.
-fn find<'a>(graph: &'a Graph, node: &Node) -> Option<&'a Node> {
-    graph.nodes.iter().find(|n| n.name == node.name || n.outputs == node.outputs)
-}
-
 impl Population {
     /// Networks as one; `None` where they are no family, or hold what cannot be joined (an operator that mixes
     /// channels in another way, such as Concat or LayerNormalization).
@@ -272,7 +266,7 @@ impl Population {
             ..Graph::default()
         };
         let mut joiner = Joiner { graphs, analyses, joined, places: BTreeMap::new(), split: BTreeSet::new() };
-        first.nodes.iter().try_for_each(|node| joiner.node(node))?;
+        (0..first.nodes.len()).try_for_each(|index| joiner.node(index))?;
         let output = first.outputs[0].as_str();
         if !joiner.split.contains(output) || joiner.places.len() != first.params.len() {
             return None;
@@ -342,12 +336,14 @@ impl Population {
     }
 
     /// Puts the joined weights back into the members' models.
-    pub fn part(&self, all: &BTreeMap<String, Vec<f32>>, models: &mut [Model]) {
+    pub fn part(&self, all: &Model, models: &mut [Model]) {
         for (member, model) in models.iter_mut().enumerate() {
             for (name, weight) in &mut model.weights {
-                let Some(from) = all.get(name) else { continue };
+                let from = all.values(name);
                 let mut values = vec![0.0; weight.len()];
-                self.each(name, member, &weight.shape, |at, i| values[i] = from[at]);
+                self.each(name, member, &weight.shape, |at, i| {
+                    values[i] = from.get(at).copied().unwrap_or(0.0)
+                });
                 weight.storage = Storage::F32(values);
             }
         }
@@ -406,13 +402,13 @@ impl Task for PopulationTask {
             )
         })?;
         let all = population.join(&models);
-        let mut side = Side::new(&population, &all, &data, &self.config, ctx)?;
+        let custom = Custom::new(all, &self.config, &ctx.device)?;
+        let mut side = Side { custom, members: population.members, data: &data, config: &self.config, ctx };
         let mut batches = Batches::new(&data, self.config.batch, self.config.shift, self.seed);
-        let shapes = side.plan.shapes(batches.size())?;
         let mut histories = vec![Vec::new(); models.len()];
         for epoch in 0..self.config.epochs {
-            let train = side.epoch(epoch, &mut batches, &shapes).await?;
-            side.refresh()?;
+            let train = side.epoch(epoch, &mut batches).await?;
+            side.custom.refresh()?;
             let val = side.judge(Split::Validation).await?;
             for ((history, train), val) in histories.iter_mut().zip(train).zip(val) {
                 history.push(Epoch {
@@ -431,11 +427,7 @@ impl Task for PopulationTask {
                 ],
             });
         }
-        let mut values = BTreeMap::new();
-        for (name, value) in side.plan.params().iter().zip(&side.params) {
-            values.insert(name.clone(), value.to_host().await?);
-        }
-        population.part(&values, &mut models);
+        population.part(&side.custom.finish().await?, &mut models);
         let steps = u64::from(self.config.epochs) * batches.per_epoch() as u64;
         let mut trained = Vec::new();
         for (mut model, history) in models.into_iter().zip(histories) {
@@ -463,51 +455,24 @@ impl Task for PopulationTask {
     }
 }
 
+/// `[batch, members·classes]` as `[batch·members, classes]`.
+fn rows(outputs: &[Value], (members, classes): (usize, usize)) -> Result<Tensor<2>> {
+    let logits = outputs.first().and_then(Value::r2);
+    let logits = logits.ok_or_else(|| Error::Unsupported("a classifier has an output of rank 2".into()))?;
+    let rows = logits.dims()[0] * members;
+    Ok(logits.reshape([rows, classes]))
+}
+
 /// The training loop of all.
 struct Side<'a> {
-    plan: Plan,
-    flat: Flat,
-    params: Vec<Value>,
+    custom: Custom<'a>,
     members: usize,
     data: &'a Dataset,
     config: &'a TrainConfig,
     ctx: &'a JobCtx<'a>,
 }
 
-impl<'a> Side<'a> {
-    fn new(
-        population: &Population,
-        all: &Model,
-        data: &'a Dataset,
-        config: &'a TrainConfig,
-        ctx: &'a JobCtx<'a>,
-    ) -> Result<Self> {
-        let plan = Plan::new(&all.graph)?;
-        let params = plan.upload(all, &ctx.device)?;
-        let trained = all.graph.params.iter().filter(|(_, p)| p.trainable);
-        let weights: Vec<_> = trained.filter_map(|(name, _)| all.weights.get(name)).collect();
-        let shapes = weights.iter().map(|w| w.shape.clone()).collect();
-        let values: Vec<Vec<f32>> = weights.iter().map(|w| w.to_f32()).collect();
-        let kept = |w: &&crate::model::Weight| {
-            w.mask.is_some().then(|| (0..w.len()).map(|i| f32::from(w.kept(i))).collect())
-        };
-        let masks: Vec<Option<Vec<f32>>> = weights.iter().map(kept).collect();
-        let flat = Flat::new(shapes, &values, &masks, &ctx.device)
-            .ok_or_else(|| Error::Unsupported("these networks have nothing to train".into()))?;
-        Ok(Self { plan, flat, params, members: population.members, data, config, ctx })
-    }
-
-    /// `[batch, members·classes]` as `[batch·members, classes]`.
-    fn rows(&self, outputs: &[Value]) -> Result<Tensor<2>> {
-        let classes = self.data.classes.len();
-        let logits = outputs.first().and_then(Value::r2).ok_or_else(|| Error::Graph {
-            graph: self.plan.graph().name.clone(),
-            message: "its output is not of rank 2".into(),
-        })?;
-        let rows = logits.dims()[0] * self.members;
-        Ok(logits.reshape([rows, classes]))
-    }
-
+impl Side<'_> {
     /// Every member's mean loss and accuracy on `samples` rows of logits, members side by side.
     fn tally(&self, logits: &[f32], labels: &[u32]) -> Vec<(f32, f32)> {
         let classes = self.data.classes.len();
@@ -523,12 +488,7 @@ impl<'a> Side<'a> {
         own.into_iter().map(mean).collect()
     }
 
-    async fn epoch(
-        &mut self,
-        epoch: u32,
-        batches: &mut Batches<'_>,
-        shapes: &Shapes,
-    ) -> Result<Vec<(f32, f32)>> {
+    async fn epoch(&mut self, epoch: u32, batches: &mut Batches<'_>) -> Result<Vec<(f32, f32)>> {
         batches.shuffle();
         let steps = batches.per_epoch();
         let (mut outputs, mut truths) = (Vec::with_capacity(steps), Vec::new());
@@ -536,60 +496,36 @@ impl<'a> Side<'a> {
             self.ctx.host.checkpoint().await?;
             let (inputs, labels) = batches.get(i);
             let rate = schedule::rate(self.config, epoch * steps as u32 + i as u32, steps as u32);
-            outputs.push(self.step(inputs, &labels, shapes, rate)?);
+            outputs.push(self.step(&inputs, &labels, rate)?);
             truths.extend(labels);
         }
         let all = Value::R2(Tensor::cat(outputs, 0)).to_host().await?;
         Ok(self.tally(&all, &truths))
     }
 
-    fn step(&mut self, inputs: Vec<f32>, labels: &[u32], shapes: &Shapes, rate: f32) -> Result<Tensor<2>> {
-        let device = &self.ctx.device;
-        let input = upload(inputs, labels.len(), self.data, device)?;
-        let leaves = self.flat.leaves()?;
-        let mut next = leaves.iter();
-        let params: Vec<Value> = self
-            .params
-            .iter()
-            .zip(self.plan.trainable())
-            .map(|(fixed, trainable)| if *trainable { next.next().unwrap_or(fixed) } else { fixed }.clone())
-            .collect();
-        let mut forward = Forward { training: true, ..Forward::default() };
-        let outputs = self.plan.forward(&params, input, shapes, &mut forward, &NoHook)?;
-        drop(params);
-        let logits = self.rows(&outputs)?;
-        let seen = logits.clone().inner();
+    /// One step; gives the logits it was taken on, members side by side.
+    fn step(&mut self, inputs: &[f32], labels: &[u32], rate: f32) -> Result<Tensor<2>> {
         let classes = self.data.classes.len();
         let each: Vec<u32> = labels.iter().flat_map(|l| std::iter::repeat_n(*l, self.members)).collect();
         let targets = loss::targets(&each, classes, self.config.label_smoothing);
-        let targets = Tensor::<2>::from_data(TensorData::new(targets, [each.len(), classes]), device);
-        // The mean over all rows is that over members and samples; each member's own mean counts in full.
-        let loss = loss::loss(self.config.loss, logits, targets).mul_scalar(self.members as f32);
-        if loss.is_tracked() {
-            self.flat.step(&leaves, loss.backward(), self.config, rate);
-        }
-        for (name, value) in forward.statistics {
-            if let Ok(i) = self.plan.params().binary_search(&name) {
-                self.params[i] = map_value!(value, t => t.inner());
-            }
-        }
-        Ok(seen)
-    }
-
-    fn refresh(&mut self) -> Result<()> {
-        let mut tensors = self.flat.tensors()?.into_iter();
-        for (param, _) in self.params.iter_mut().zip(self.plan.trainable()).filter(|(_, t)| **t) {
-            if let Some(value) = tensors.next() {
-                *param = value;
-            }
-        }
-        Ok(())
+        let targets =
+            Tensor::<2>::from_data(TensorData::new(targets, [each.len(), classes]), &self.ctx.device);
+        let samples: Vec<&[f32]> = inputs.chunks_exact(self.data.sample_len().max(1)).collect();
+        let side = (self.members, classes);
+        let seen = RefCell::new(None);
+        self.custom.step(&samples, rate, &|outputs| {
+            let logits = rows(outputs, side)?;
+            seen.replace(Some(logits.clone().inner()));
+            // The mean over all rows is that over members and samples; each member's own mean counts in full.
+            Ok(loss::loss(self.config.loss, logits, targets.clone()).mul_scalar(self.members as f32))
+        })?;
+        Ok(seen.into_inner().unwrap_or_else(|| Tensor::zeros([0, classes], &self.ctx.device)))
     }
 
     async fn judge(&self, split: Split) -> Result<Vec<(f32, f32)>> {
         let indices = self.data.split(split);
-        let mut passes = Passes::new(&self.plan, &self.ctx.device, self.ctx.host);
-        let logits = passes.logits(&self.params, self.data, indices, &NoHook).await?;
+        let mut passes = Passes::new(self.custom.plan(), &self.ctx.device, self.ctx.host);
+        let logits = passes.logits(self.custom.params(), self.data, indices, &NoHook).await?;
         let labels: Vec<u32> = indices.iter().map(|i| self.data.labels[*i as usize]).collect();
         Ok(self.tally(&logits, &labels))
     }

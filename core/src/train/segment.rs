@@ -177,37 +177,16 @@ impl Task for SegmentTask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Device, Host, LocalFuture};
+    use crate::job::{Device, NullHost};
     use crate::params::Config;
-    use crate::protocol::JobProgress;
     use crate::space::{Genome, mobile};
-    use std::cell::Cell;
+    use crate::train::tests::block_on;
     use std::collections::BTreeMap;
-    use std::future::Future;
-    use std::task::{Context, Poll, Waker};
 
-    /// A clock on which every look takes a hundredth of a millisecond for each step so far.
-    struct Ticking(Cell<f64>);
-
-    impl Host for Ticking {
-        fn now_ms(&self) -> f64 {
-            self.0.set(self.0.get() + 1.0);
-            self.0.get()
-        }
-        fn progress(&self, _progress: JobProgress) {}
-        fn checkpoint(&self) -> LocalFuture<'_, Result<()>> {
-            Box::pin(std::future::ready(Ok(())))
-        }
-    }
-
-    fn run<T: Task>(task: T) -> T::Output {
-        let (data, host) = (BTreeMap::new(), Ticking(Cell::new(0.0)));
-        let ctx = JobCtx { data: &data, host: &host, device: Device::flex() };
-        let mut future = Box::pin(task.run(&ctx));
-        let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("the CPU has nothing to wait for")
-        };
-        output.unwrap()
+    fn run(task: SegmentTask) -> (f64, Model) {
+        let data = BTreeMap::new();
+        let ctx = JobCtx { data: &data, host: &NullHost, device: Device::flex() };
+        block_on(task.run(&ctx)).unwrap()
     }
 
     fn net() -> Net {

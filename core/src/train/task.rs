@@ -101,19 +101,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let plan = Plan::new(&model.graph)?;
         let params = plan.upload(&model, device)?;
-        let (mut shapes, mut values, mut masks) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, _) in plan.params().iter().zip(plan.trainable()).filter(|(_, trainable)| **trainable) {
-            let Some(weight) = model.weights.get(name) else { continue };
-            shapes.push(weight.shape.clone());
-            values.push(weight.to_f32());
-            masks.push(
-                weight
-                    .mask
-                    .is_some()
-                    .then(|| (0..weight.len()).map(|i| f32::from(weight.kept(i))).collect::<Vec<f32>>()),
-            );
-        }
-        let flat = Flat::new(shapes, &values, &masks, device);
+        let flat = Flat::of(&model, &plan, device);
         let fake = match config.quantize {
             Some(scheme) => Some(FakeQuant::new(&model, plan.params(), data, scheme)?),
             None => None,
