@@ -13,12 +13,9 @@ use std::collections::BTreeMap;
 
 const BUDGET: i64 = 4;
 
-/// Spaces of which no network is within the default limits, or few are.
-const ROOMY: [&str; 5] = ["darts-cell", "mobile", "pooling", "proxyless", "vit"];
-
-/// Most parameters and MACs of a space's networks here.
-fn limits(space: &str) -> (i64, i64) {
-    if ROOMY.contains(&space) { (20_000, 200_000) } else { (5000, 60_000) }
+/// Most parameters and MACs of a space's networks here: those that suit it are the default.
+fn limits(space: &str) -> [usize; 2] {
+    space::room(if space::get(space).is_some() { space } else { "chain" })
 }
 
 /// A search small enough for a test, large enough that every part of it takes place.
@@ -31,8 +28,6 @@ fn spec(space: &str, strategy: &str) -> RunSpec {
         .with("epochs", int(2))
         .with("lookahead", int(2))
         .with("batch", int(128))
-        .with("limit.params", int(limits(space).0))
-        .with("limit.macs", int(limits(space).1))
         .with("final.models", int(2))
         .with("final.epochs", int(2))
         .with("bananas.initial", int(2))
@@ -63,7 +58,7 @@ fn check(outcome: &Outcome, what: &str) {
             Event::Point { id, metrics, .. } => {
                 *points.entry(*id).or_default() += 1;
                 let value = |metric| metrics.iter().find(|(m, _)| *m == metric).map(|(_, v)| *v).unwrap();
-                let (params, macs) = limits(what);
+                let [params, macs] = limits(what);
                 assert!(
                     value(Metric::Params) <= params as f64 && value(Metric::Macs) <= macs as f64,
                     "{what}"
@@ -131,6 +126,34 @@ fn every_space_gives_the_same_stream_on_any_number_of_threads() {
         run(other, Vec::new(), 2, None).events,
         run(spec("mlp", "evolution"), Vec::new(), 2, None).events
     );
+}
+
+#[test]
+fn no_candidate_is_over_a_limit_of_any_kind() {
+    let limits = [
+        ("limit.bytes", Metric::Bytes, 2300.0),
+        ("limit.peak", Metric::PeakBytes, 2500.0),
+        ("limit.ms", Metric::PredictedMs, 0.02),
+    ];
+    for (key, metric, most) in limits {
+        let value = if key == "limit.ms" { ParamValue::Float(most) } else { ParamValue::Int(most as i64) };
+        let mut spec = spec("chain", "random");
+        spec.config = spec.config.with(key, value);
+        let costs = |outcome: &Outcome| -> Vec<f64> {
+            let of = |e: &Event| match e {
+                Event::Point { metrics, .. } => metrics.iter().find(|(m, _)| *m == metric).map(|(_, v)| *v),
+                _ => None,
+            };
+            outcome.events.iter().filter_map(of).collect()
+        };
+        let limited = costs(&run(spec, Vec::new(), 2, None));
+        assert_eq!(limited.len() as i64, BUDGET, "{key}");
+        assert!(limited.iter().all(|cost| *cost <= most), "{key}: {limited:?}");
+        if key != "limit.ms" {
+            let free = costs(&run(self::spec("chain", "random"), Vec::new(), 2, None));
+            assert!(free.iter().any(|cost| *cost > most), "{key} would hold by itself: {free:?}");
+        }
+    }
 }
 
 #[test]

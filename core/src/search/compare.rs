@@ -224,7 +224,7 @@ mod run {
         Place { which, lane, lanes }: Place,
         giga: f64,
     ) -> Result<Outcome> {
-        let training = Training::new(ctx.clone(), settings.clone(), data.into(), seed, described)?;
+        let training = Training::new(ctx.clone(), settings.clone(), data.into(), seed, described).await?;
         let curve = RefCell::new(Vec::new());
         let name = strategy.method.name;
         let observer = |session: &Session<'_>, scored: &Rc<Scored>| {

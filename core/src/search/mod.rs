@@ -40,6 +40,8 @@ pub mod session;
 pub mod significance;
 pub mod tabular;
 pub mod tape;
+#[cfg(feature = "compute")]
+mod timed;
 #[cfg(test)]
 mod toy;
 pub mod why;
@@ -176,20 +178,47 @@ pub static SPECS: &[ParamSpec] = &[
     ParamSpec::int(
         "limit.params",
         "Most parameters",
-        100,
+        0,
         10_000_000,
-        5000,
-        "Networks with more trainable parameters are never trained.",
+        0,
+        "Networks with more trainable parameters are never trained; 0 is as many as suit the space, 5000 for chains.",
     ),
     ParamSpec::int(
         "limit.macs",
         "Most MACs",
-        100,
+        0,
         1_000_000_000,
-        30_000,
-        "Networks with more multiply-accumulates for one sample are never trained.",
+        0,
+        "Networks with more multiply-accumulates for one sample are never trained; 0 is as many as suit the space and the samples, 30000 for chains on digits.",
     )
     .unit("MACs"),
+    ParamSpec::int(
+        "limit.bytes",
+        "Most bytes",
+        0,
+        1_000_000_000,
+        0,
+        "Networks whose weights take more bytes, in floats, are never trained; 0 is no such limit.",
+    )
+    .unit("bytes"),
+    ParamSpec::int(
+        "limit.peak",
+        "Most memory",
+        0,
+        1_000_000_000,
+        0,
+        "Networks whose activations take more bytes at their peak, with one sample, are never trained; 0 is no such limit.",
+    )
+    .unit("bytes"),
+    ParamSpec::float(
+        "limit.ms",
+        "Longest latency",
+        0.0,
+        10_000.0,
+        0.0,
+        "Networks that the table of step times, measured on this machine first, predicts to be slower with one sample are never trained; 0 is no such limit. Times differ from run to run.",
+    )
+    .unit("ms"),
     ParamSpec::int(
         "initial.params",
         "Most parameters at first",

@@ -2,6 +2,7 @@
 
 use super::proxies::task::ProxyTask;
 use super::relaxing::OnPool;
+use super::timed::Timed;
 use super::{
     Candidate, Evaluator, LocalFuture, Prepared, Relaxing, Scored, Session, Settings, objective, pareto,
     session,
@@ -109,14 +110,16 @@ pub(crate) struct Training {
     /// Weights of candidates that may train on: successive halving inherits them.
     models: Rc<RefCell<BTreeMap<u32, Model>>>,
     spent: Rc<Cell<u64>>,
+    /// Where latency counts or has a limit.
+    timed: Option<Timed>,
 }
 
 impl Training {
     /// An evaluator for one search, over the space that its settings name.
     ///
     /// # Errors
-    /// There is no such space.
-    pub(crate) fn new(
+    /// There is no such space, or its networks cannot be timed.
+    pub(crate) async fn new(
         ctx: RunCtx,
         settings: Settings,
         data: String,
@@ -125,7 +128,13 @@ impl Training {
     ) -> Result<Self> {
         let space = crate::space::get(&settings.text("space"))
             .ok_or_else(|| Error::config("space", "there is no such space"))?;
-        Ok(Self { ctx, space, settings, data, seed, described, models: Rc::default(), spent: Rc::default() })
+        let wanted = settings.bool("objective.latency") || settings.float("limit.ms") > 0.0;
+        let timed = match wanted {
+            true => Some(Timed::measure(&ctx, space, &settings, &described, seed).await?),
+            false => None,
+        };
+        let (models, spent) = Default::default();
+        Ok(Self { ctx, space, settings, data, seed, described, models, spent, timed })
     }
 
     /// A candidate as its last evaluation left it.
@@ -257,7 +266,11 @@ impl Evaluator for Training {
     fn prepare(&self, genome: &Genome) -> Result<Prepared> {
         let Described { shape, classes, .. } = &self.described;
         let graph = self.space.graph(self.config(), genome, shape, *classes)?;
-        let costs = costs(&graph)?;
+        let mut costs = costs(&graph)?;
+        if let Some(timed) = &self.timed {
+            let macs = costs.iter().find(|(m, _)| *m == Metric::Macs).map_or(0.0, |(_, v)| *v);
+            costs.push((Metric::PredictedMs, timed.predict(&graph, macs)?));
+        }
         Ok(Prepared { graph: Some(graph), costs })
     }
 
@@ -335,6 +348,10 @@ impl Evaluator for Training {
         Ok(Box::new(OnPool::new(ctx, self.space, self.config(), (form, how), data, self.seed, spent)?))
     }
 
+    fn sample_len(&self) -> usize {
+        self.described.shape.iter().product()
+    }
+
     fn training_macs(&self, candidate: &Candidate, epochs: u32) -> f64 {
         let macs = candidate.prepared.costs.iter().find(|(m, _)| *m == Metric::Macs).map_or(0.0, |(_, v)| *v);
         // As `Trained::macs` counts.
@@ -408,9 +425,7 @@ impl Reporter {
                 .zip(&first.values)
                 .map(|(objective, value)| match objective.metric {
                     Metric::ValAccuracy => 1.0,
-                    Metric::Params => session.settings.count("limit.params") as f64,
-                    Metric::Macs => session.settings.count("limit.macs") as f64,
-                    _ => 2.0 * value.max(f64::MIN_POSITIVE),
+                    metric => session.limit(metric).unwrap_or(2.0 * value.max(f64::MIN_POSITIVE)),
                 })
                 .collect();
         }
@@ -465,7 +480,7 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
         steps: Some(budget + finals as u32),
     });
     let described = ctx.spawn(&DescribeTask { data: spec.data.clone() }).await?;
-    let training = Training::new(ctx.clone(), settings.clone(), spec.data.clone(), spec.seed, described)?;
+    let training = Training::new(ctx.clone(), settings.clone(), spec.data.clone(), spec.seed, described).await?;
     let reporter = Reporter {
         ctx: ctx.clone(),
         group: strategy.method.name,

@@ -118,8 +118,27 @@ pub fn best<'a>(scored: impl IntoIterator<Item = &'a Rc<Scored>>) -> Option<&'a 
     scored.into_iter().reduce(|a, b| if b.better_than(a) { b } else { a })
 }
 
-fn over(costs: &Metrics, metric: Metric, most: usize) -> bool {
-    costs.iter().any(|(m, v)| *m == metric && *v > most as f64)
+fn over(costs: &Metrics, metric: Metric, most: f64) -> bool {
+    costs.iter().any(|(m, v)| *m == metric && *v > most)
+}
+
+/// Values in a sample for which [`space::Entry::room`] is meant.
+const SMALL: f64 = 64.0;
+
+/// The most that a candidate may cost, by metric. What is left to the space grows with the samples: MACs as they do,
+/// parameters, of which only some spaces have more for more values, as their square root does.
+fn limits(settings: &Settings, space: &str, sample: usize) -> Vec<(Metric, f64)> {
+    let [params, macs] = space::room(space).map(|room| room as f64);
+    let larger = (sample as f64 / SMALL).max(1.0);
+    let all = [
+        (Metric::Params, settings.float("limit.params"), params * larger.sqrt()),
+        (Metric::Macs, settings.float("limit.macs"), macs * larger),
+        (Metric::Bytes, settings.float("limit.bytes"), f64::INFINITY),
+        (Metric::PeakBytes, settings.float("limit.peak"), f64::INFINITY),
+        (Metric::PredictedMs, settings.float("limit.ms"), f64::INFINITY),
+    ];
+    let each = all.into_iter().map(|(metric, set, suits)| (metric, if set > 0.0 { set } else { suits.ceil() }));
+    each.filter(|(_, most)| most.is_finite()).collect()
 }
 
 /// Where measurements come from: training, or a table.
@@ -151,6 +170,11 @@ pub trait Evaluator {
             "a proxy is computed on a network's weights, and a table has none; search by training, or without a proxy",
         );
         Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// Values in a sample of the data.
+    fn sample_len(&self) -> usize {
+        SMALL as usize
     }
 
     /// Training MACs that so many epochs of a candidate cost; 0 where a table answers.
@@ -215,6 +239,7 @@ pub struct Session<'a> {
     /// What is minimised.
     pub objectives: Objectives,
     evaluator: &'a dyn Evaluator,
+    limits: Vec<(Metric, f64)>,
     observer: &'a dyn Fn(&Session<'a>, &Rc<Scored>),
     tell: &'a dyn Fn(Event),
     rng: RefCell<Rng>,
@@ -254,6 +279,7 @@ impl<'a> Session<'a> {
             genes: space.genes(&settings.config),
             settings,
             objectives: Objectives::new(settings)?,
+            limits: limits(settings, &id, evaluator.sample_len()),
             evaluator,
             observer,
             tell,
@@ -382,7 +408,7 @@ impl<'a> Session<'a> {
             let drawn = space::sample(&self.genes, &mut self.rng.borrow_mut());
             let genome = self.space.canonical(&self.settings.config, &drawn);
             let Ok(Prepared { graph, costs }) = self.evaluator.prepare(&genome) else { continue };
-            if beta > 0 && over(&costs, Metric::Params, beta) {
+            if beta > 0 && over(&costs, Metric::Params, beta as f64) {
                 self.early_exits.set(self.early_exits.get() + 1);
             } else if self.within_limits(&costs) && known.insert(genome.clone()) {
                 pool.push(genome);
@@ -479,7 +505,7 @@ impl<'a> Session<'a> {
         }
         let prepared = self.evaluator.prepare(&genome);
         if let (Some(most), Ok(prepared)) = (most_params, &prepared)
-            && over(&prepared.costs, Metric::Params, most)
+            && over(&prepared.costs, Metric::Params, most as f64)
         {
             self.early_exits.set(self.early_exits.get() + 1);
             return None;
@@ -501,8 +527,12 @@ impl<'a> Session<'a> {
     }
 
     fn within_limits(&self, costs: &Metrics) -> bool {
-        !over(costs, Metric::Params, self.settings.count("limit.params"))
-            && !over(costs, Metric::Macs, self.settings.count("limit.macs"))
+        !self.limits.iter().any(|(metric, most)| over(costs, *metric, *most))
+    }
+
+    /// The most that a candidate may cost of this; `None` where there is no limit.
+    pub fn limit(&self, metric: Metric) -> Option<f64> {
+        self.limits.iter().find(|(m, _)| *m == metric).map(|(_, most)| *most)
     }
 
     /// Starts an evaluation: `epochs` more than the candidate has had.

@@ -30,35 +30,48 @@ pub mod vit;
 pub struct Entry {
     /// Its paper, parameters and one-sentence explanation.
     pub method: &'static Method,
+    /// Parameters and MACs that leave a search a choice: what most of its networks for images of 8×8 pixels have at
+    /// most.
+    pub room: [usize; 2],
     space: Option<&'static dyn Space>,
 }
 
-const fn entry(method: &'static Method, space: &'static dyn Space) -> Entry {
+const fn entry(method: &'static Method, space: &'static dyn Space, room: [usize; 2]) -> Entry {
     // Nothing of a space is linked into the page by this: no operator, no builder.
-    Entry { method, space: if cfg!(any(feature = "compute", test)) { Some(space) } else { None } }
+    Entry { method, room, space: if cfg!(any(feature = "compute", test)) { Some(space) } else { None } }
 }
 
 /// Every space that a search over a visitor's data may choose, alphabetical by id.
 pub static ALL: &[Entry] = &[
-    entry(&chain::METHOD, &chain::Chain),
-    entry(&darts_cell::METHOD, &darts_cell::DartsCell),
-    entry(&elastic::METHOD, &elastic::Elastic),
-    entry(&mlp::METHOD, &mlp::Mlp),
-    entry(&mobile::METHOD, &mobile::Mobile),
-    entry(&nasnet_cell::METHOD, &nasnet_cell::NasnetCell),
-    entry(&nb201::METHOD, &nb201::Nb201),
-    entry(&pooling::METHOD, &pooling::Pooling),
-    entry(&proxyless::METHOD, &proxyless::Proxyless),
-    entry(&vit::METHOD, &vit::Vit),
+    entry(&chain::METHOD, &chain::Chain, [5000, 30_000]),
+    entry(&darts_cell::METHOD, &darts_cell::DartsCell, [6000, 130_000]),
+    entry(&elastic::METHOD, &elastic::Elastic, [6000, 110_000]),
+    entry(&mlp::METHOD, &mlp::Mlp, [5000, 30_000]),
+    entry(&mobile::METHOD, &mobile::Mobile, [16_000, 150_000]),
+    entry(&nasnet_cell::METHOD, &nasnet_cell::NasnetCell, [5000, 100_000]),
+    entry(&nb201::METHOD, &nb201::Nb201, [5000, 60_000]),
+    entry(&pooling::METHOD, &pooling::Pooling, [5000, 140_000]),
+    entry(&proxyless::METHOD, &proxyless::Proxyless, [12_000, 350_000]),
+    entry(&vit::METHOD, &vit::Vit, [15_000, 100_000]),
 ];
 
 /// Spaces of networks that learn something else than classes of images: labs alone search them.
-pub static OF_LABS: &[Entry] =
-    &[entry(&decoder::METHOD, &decoder::Decoder), entry(&mobiledets::METHOD, &mobiledets::Mobiledets)];
+pub static OF_LABS: &[Entry] = &[
+    entry(&decoder::METHOD, &decoder::Decoder, NO_LIMIT),
+    entry(&mobiledets::METHOD, &mobiledets::Mobiledets, NO_LIMIT),
+];
+
+/// Room for anything.
+const NO_LIMIT: [usize; 2] = [usize::MAX, usize::MAX];
 
 /// What a space says of itself, by id.
 pub fn method(id: &str) -> Option<&'static Method> {
     ALL.iter().chain(OF_LABS).find(|e| e.method.id == id).map(|e| e.method)
+}
+
+/// The [`Entry::room`] of a space.
+pub fn room(id: &str) -> [usize; 2] {
+    ALL.iter().chain(OF_LABS).find(|e| e.method.id == id).map_or(NO_LIMIT, |e| e.room)
 }
 
 /// A space by id; `None` without the feature `compute`.
