@@ -210,7 +210,8 @@ mod run {
         let settings = arm.settings(&study.spec.config)?;
         let strategy = search::get(&settings.text("strategy"))
             .ok_or_else(|| Error::config("strategy", "there is no such strategy"))?;
-        let training = Training::new(lane.clone(), settings.clone(), data.clone(), seed, described.clone()).await?;
+        let training =
+            Training::new(lane.clone(), settings.clone(), data.clone(), seed, described.clone()).await?;
         let best_error = Cell::new(f64::INFINITY);
         let observer = |_: &Session<'_>, scored: &Rc<Scored>| {
             let candidate = &scored.candidate;

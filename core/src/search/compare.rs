@@ -69,7 +69,7 @@ mod run {
     use super::super::run::{DescribeTask, Described, Training};
     use super::super::session::NO_WEIGHTS;
     use super::super::significance::{Comparison, mean_deviation};
-    use super::super::{ALL, Scored, Session, Settings, Strategy, session};
+    use super::super::{ALL, Scored, Session, Settings, Strategy, Trains, session};
     use super::{OWN, specs};
     use crate::data::Split;
     use crate::order::Order;
@@ -138,10 +138,11 @@ mod run {
         }
         let names: Vec<&str> = chosen.iter().map(|s| s.method.name).collect();
         let tabular = spec.config.text(&specs, "compare.by") == "table";
-        if let Some(relaxing) = chosen.iter().find(|s| s.relaxes).filter(|_| tabular) {
+        let training = chosen.iter().find(|s| s.trains != Trains::Candidates);
+        if let Some(training) = training.filter(|_| tabular) {
             return Err(Error::config(
-                format!("compare.{}", relaxing.method.id),
-                format!("{}: {NO_WEIGHTS}", relaxing.method.name),
+                format!("compare.{}", training.method.id),
+                format!("{}: {NO_WEIGHTS}", training.method.name),
             ));
         }
         let (axes, outcomes) = match spec.config.text(&specs, "compare.by").as_str() {

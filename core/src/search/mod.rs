@@ -23,6 +23,7 @@ pub mod local;
 pub mod netadapt;
 pub mod nsga2;
 pub mod objective;
+pub mod one_shot;
 pub mod pareto;
 pub mod pc_darts;
 pub mod policy;
@@ -37,6 +38,8 @@ pub mod replay;
 #[cfg(feature = "compute")]
 pub mod run;
 pub mod session;
+#[cfg(feature = "compute")]
+mod sharing;
 pub mod significance;
 pub mod tabular;
 pub mod tape;
@@ -52,14 +55,24 @@ pub use session::{Candidate, Evaluator, Pending, Prepared, Relaxing, Scored, Ses
 /// A future on one thread.
 pub type LocalFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// What a strategy trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trains {
+    /// Candidates alone: any space, and a table can answer in their place.
+    Candidates,
+    /// One set of weights for all networks first ([`Session::share`]): spaces that can share them, and no table.
+    Shared,
+    /// A relaxed network first ([`Session::relax`]): spaces that can be relaxed, and no table.
+    Relaxed,
+}
+
 /// A search strategy.
 #[derive(Clone, Copy)]
 pub struct Strategy {
     /// Its paper, parameters and one-sentence explanation.
     pub method: &'static Method,
-    /// Whether it trains a relaxed network ([`Session::relax`]): only spaces that can be relaxed, and no
-    /// table.
-    pub relaxes: bool,
+    /// What it trains.
+    pub trains: Trains,
     /// Searches until the session's budget is spent. What it found is the session's history.
     #[cfg(any(feature = "compute", test))]
     pub run: for<'a> fn(&'a Session<'a>) -> LocalFuture<'a, crate::Result<()>>,
@@ -67,12 +80,12 @@ pub struct Strategy {
 
 macro_rules! strategy {
     ($module:ident) => {
-        strategy!($module, false)
+        strategy!($module, Candidates)
     };
-    ($module:ident, $relaxes:expr) => {
+    ($module:ident, $trains:ident) => {
         Strategy {
             method: &$module::METHOD,
-            relaxes: $relaxes,
+            trains: Trains::$trains,
             #[cfg(any(feature = "compute", test))]
             run: |session| Box::pin($module::run(session)),
         }
@@ -82,13 +95,14 @@ macro_rules! strategy {
 /// Every strategy, alphabetical by id.
 pub static ALL: &[Strategy] = &[
     strategy!(bananas),
-    strategy!(darts, true),
+    strategy!(darts, Relaxed),
     strategy!(evolution),
-    strategy!(gdas, true),
+    strategy!(gdas, Relaxed),
     strategy!(halving),
     strategy!(local),
     strategy!(nsga2),
-    strategy!(pc_darts, true),
+    strategy!(one_shot, Shared),
+    strategy!(pc_darts, Relaxed),
     strategy!(random),
     strategy!(reinforce),
     // Not in the program: a strategy as one is added, for the tests that pull on it.

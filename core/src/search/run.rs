@@ -5,7 +5,7 @@ use super::relaxing::OnPool;
 use super::timed::Timed;
 use super::{
     Candidate, Evaluator, LocalFuture, Prepared, Relaxing, Scored, Session, Settings, objective, pareto,
-    session,
+    session, sharing,
 };
 use crate::data::Split;
 use crate::engine::measure::LatencyTask;
@@ -348,6 +348,13 @@ impl Evaluator for Training {
         Ok(Box::new(OnPool::new(ctx, self.space, self.config(), (form, how), data, self.seed, spent)?))
     }
 
+    fn share(&self, sharing: &session::Sharing) -> Result<Box<dyn session::SharedWeights>> {
+        let data = (self.data.as_str(), &self.described);
+        let (ctx, spent) = (self.ctx.clone(), self.spent.clone());
+        let (settings, seed) = (&self.settings, self.seed);
+        Ok(Box::new(sharing::OnPool::new(ctx, self.space, settings, sharing, data, seed, spent)?))
+    }
+
     fn sample_len(&self) -> usize {
         self.described.shape.iter().product()
     }
@@ -480,7 +487,8 @@ async fn search(spec: RunSpec, ctx: RunCtx) -> Result<()> {
         steps: Some(budget + finals as u32),
     });
     let described = ctx.spawn(&DescribeTask { data: spec.data.clone() }).await?;
-    let training = Training::new(ctx.clone(), settings.clone(), spec.data.clone(), spec.seed, described).await?;
+    let training =
+        Training::new(ctx.clone(), settings.clone(), spec.data.clone(), spec.seed, described).await?;
     let reporter = Reporter {
         ctx: ctx.clone(),
         group: strategy.method.name,

@@ -137,7 +137,8 @@ fn limits(settings: &Settings, space: &str, sample: usize) -> Vec<(Metric, f64)>
         (Metric::PeakBytes, settings.float("limit.peak"), f64::INFINITY),
         (Metric::PredictedMs, settings.float("limit.ms"), f64::INFINITY),
     ];
-    let each = all.into_iter().map(|(metric, set, suits)| (metric, if set > 0.0 { set } else { suits.ceil() }));
+    let each =
+        all.into_iter().map(|(metric, set, suits)| (metric, if set > 0.0 { set } else { suits.ceil() }));
     each.filter(|(_, most)| most.is_finite()).collect()
 }
 
@@ -182,6 +183,14 @@ pub trait Evaluator {
         0.0
     }
 
+    /// Makes weights that all networks of the space share ready to be trained; see [`crate::supernet`].
+    ///
+    /// # Errors
+    /// There is nothing to train here, or the space's networks share no weights.
+    fn share(&self, _sharing: &Sharing) -> Result<Box<dyn SharedWeights>> {
+        Err(Error::config("strategy", NO_WEIGHTS))
+    }
+
     /// Makes the space's relaxed network ready to be trained; see [`crate::relax`].
     ///
     /// # Errors
@@ -221,11 +230,74 @@ pub struct Told {
     pub macs: u64,
 }
 
+/// How shared weights are trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sharing {
+    /// The sampler's id, of [`crate::supernet::samplers`].
+    pub sampler: String,
+    /// Passes over the training data.
+    pub epochs: u32,
+    /// Peak learning rate.
+    pub rate: f32,
+}
+
+/// How networks with shared weights evolve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evolving {
+    /// Networks of a generation.
+    pub population: usize,
+    /// Generations after the first.
+    pub generations: usize,
+    /// The best so far from which children come.
+    pub parents: usize,
+    /// How often a mutation redraws each choice, 0 to 1.
+    pub mutation: f64,
+}
+
+/// What came of training shared weights, epoch by epoch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SharedTrained {
+    /// Mean training loss, nats.
+    pub losses: Vec<f64>,
+    /// Validation accuracy of every watched network with its share of the weights, 0 to 1.
+    pub watched: Vec<Vec<f64>>,
+    /// Training MACs of all.
+    pub macs: u64,
+}
+
+/// Whether a network is within the limits.
+pub type Within<'a> = &'a dyn Fn(&Genome) -> Result<bool>;
+
+/// Weights that all networks of a space share.
+pub trait SharedWeights {
+    /// Trains them to the end, and judges the watched networks after every epoch.
+    fn train(&mut self, watch: Vec<Genome>) -> LocalFuture<'_, Result<SharedTrained>>;
+
+    /// Evolves networks that are judged by their share of the weights: all that were, with their validation
+    /// accuracy, the best first. `told` hears of every generation: its number, the best accuracy so far, the parents
+    /// of the next.
+    fn evolve<'b>(
+        &'b self,
+        evolving: &'b Evolving,
+        within: Within<'b>,
+        told: &'b dyn Fn(usize, f64, &[Genome]),
+    ) -> LocalFuture<'b, Result<Vec<(f64, Genome)>>>;
+}
+
 /// An evaluation on its way.
 pub struct Pending {
     candidate: Rc<Candidate>,
     epochs: u32,
     result: LocalFuture<'static, Result<Metrics>>,
+}
+
+impl Pending {
+    /// With the accuracy, 0 to 1, that something else than this evaluation expects: it is shown beside what comes of
+    /// it.
+    pub fn expecting(mut self, accuracy: f64) -> Self {
+        Rc::make_mut(&mut self.candidate).prepared.costs.push((Metric::PredictedAccuracy, accuracy));
+        self
+    }
 }
 
 /// One search.
@@ -320,14 +392,19 @@ impl<'a> Session<'a> {
 
     /// Shows what a population is made of: for each gene, how many of its members chose each option.
     pub fn show_population<'m>(&self, members: impl IntoIterator<Item = &'m Rc<Scored>>) {
-        let members: Vec<&Genome> = members.into_iter().map(|m| &m.candidate.genome).collect();
+        let members: Vec<Genome> = members.into_iter().map(|m| m.candidate.genome.clone()).collect();
+        self.show_choices("What the population is made of", &members);
+    }
+
+    /// Shows what some networks are made of, likewise.
+    pub fn show_choices(&self, title: &str, members: &[Genome]) {
         let part = |gene: usize, option: usize| {
             let chose = members.iter().filter(|m| m.at(gene) == option).count();
             chose as f64 / members.len().max(1) as f64
         };
         let genes = self.genes.iter().enumerate();
         let parts = genes.map(|(i, g)| (0..g.options.len()).map(|o| part(i, o)).collect::<Vec<f64>>());
-        self.lean("What the population is made of", &parts.collect::<Vec<_>>());
+        self.lean(title, &parts.collect::<Vec<_>>());
     }
 
     /// Tells the page.
@@ -341,6 +418,19 @@ impl<'a> Session<'a> {
     /// As [`Evaluator::relax`].
     pub fn relax(&self, form: Form, how: &Relaxation) -> Result<Box<dyn Relaxing>> {
         self.evaluator.relax(form, how)
+    }
+
+    /// Makes the weights that the space's networks share ready to be trained.
+    ///
+    /// # Errors
+    /// As [`Evaluator::share`].
+    pub fn share(&self, sharing: &Sharing) -> Result<Box<dyn SharedWeights>> {
+        self.evaluator.share(sharing)
+    }
+
+    /// Whether this genome is a network within the limits.
+    pub fn fits(&self, genome: &Genome) -> bool {
+        self.evaluator.prepare(genome).is_ok_and(|p| self.within_limits(&p.costs))
     }
 
     /// Takes training MACs that no candidate costs from the budget.

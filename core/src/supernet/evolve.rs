@@ -47,6 +47,20 @@ impl Evolution<'_> {
         net: &Supernet,
         within: &dyn Fn(&Genome) -> Result<bool>,
     ) -> Result<Vec<(Judged, Genome)>> {
+        self.run_telling(ctx, net, within, &|_, _| {}).await
+    }
+
+    /// As [`Self::run`]; `told` hears after every generation of all that was judged so far, the best first.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_telling(
+        &self,
+        ctx: &RunCtx,
+        net: &Supernet,
+        within: &dyn Fn(&Genome) -> Result<bool>,
+        told: &dyn Fn(usize, &[(Judged, Genome)]),
+    ) -> Result<Vec<(Judged, Genome)>> {
         let mut rng = Rng::stream(self.seed, "evolution");
         let mut judged: Vec<(Judged, Genome)> = Vec::new();
         for generation in 0..=self.generations {
@@ -73,6 +87,7 @@ impl Evolution<'_> {
                 judged.extend(ticket.await?.into_iter().zip(part.iter().cloned()));
             }
             judged.order_by(|a, b| a.0.val_loss.total_cmp(&b.0.val_loss));
+            told(generation, &judged);
         }
         Ok(judged)
     }

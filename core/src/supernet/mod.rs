@@ -132,7 +132,8 @@ impl Supernet {
         let space = space::get(&spec.space)
             .ok_or_else(|| Error::config("space", format!("there is no space “{}”", spec.space)))?;
         let sharing = ALL.iter().find(|s| s.space() == spec.space).copied().ok_or_else(|| {
-            let known: Vec<&str> = ALL.iter().map(|s| s.space()).collect();
+            let chosen = |id: &&str| space::ALL.iter().any(|e| e.method.id == *id);
+            let known: Vec<&str> = ALL.iter().map(|s| s.space()).filter(chosen).collect();
             Error::config(
                 "space",
                 format!("networks of “{}” share no weights; those of {} do", spec.space, known.join(", ")),
