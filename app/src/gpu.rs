@@ -120,6 +120,11 @@ impl Accelerator for Gpu {
         self.device.clone()
     }
 
+    fn name(&self) -> String {
+        let info = self.setup.adapter.get_info();
+        format!("{} {} {}", info.name, info.vendor, info.device)
+    }
+
     /// Waits for what was under way the last time: the device always has something to do, and never more
     /// than a job can be held or stopped within.
     fn settle(&self) -> LocalFuture<'_, ()> {

@@ -178,5 +178,11 @@ impl Storage {
                 let _ = transaction.commit();
             }
         });
+        // What the engines keep for themselves: their tables of step times.
+        let caches = js_sys::Reflect::get(&js_sys::global(), &"caches".into());
+        let delete = caches.as_ref().ok().and_then(|c| js_sys::Reflect::get(c, &"delete".into()).ok());
+        if let (Ok(caches), Some(Ok(delete))) = (&caches, delete.map(JsValue::dyn_into::<js_sys::Function>)) {
+            let _ = delete.call1(caches, &"espalier".into());
+        }
     }
 }

@@ -33,6 +33,11 @@ pub trait Accelerator {
     /// Where tensors live.
     fn device(&self) -> Device;
 
+    /// The device's name, for what is kept by device; two CPUs are one in a browser.
+    fn name(&self) -> String {
+        String::new()
+    }
+
     /// Waits where too much work is under way on the device.
     fn settle(&self) -> LocalFuture<'_, ()>;
 
@@ -394,4 +399,57 @@ impl Host for WorkerHost {
             if self.control.cancelled.get() { Err(Error::Cancelled) } else { Ok(()) }
         })
     }
+
+    fn recall<'a>(&'a self, name: &'a str) -> LocalFuture<'a, Option<String>> {
+        let address = self.kept_at(name);
+        Box::pin(async move {
+            let cache = kept().await.ok()?;
+            let response = call(&cache, "match", &[&address.into()]).await.ok()?;
+            call(&response, "text", &[]).await.ok()?.as_string()
+        })
+    }
+
+    fn keep<'a>(&'a self, name: &'a str, text: String) -> LocalFuture<'a, ()> {
+        let address = self.kept_at(name);
+        Box::pin(async move {
+            // A browser that keeps nothing measures anew.
+            let Ok(cache) = kept().await else { return };
+            let response = Reflect::get(&js_sys::global(), &"Response".into()).and_then(|class| {
+                Reflect::construct(class.unchecked_ref::<Function>(), &Array::of1(&text.into()))
+            });
+            if let Ok(response) = response {
+                let _ = call(&cache, "put", &[&address.into(), &response]).await;
+            }
+        })
+    }
+}
+
+impl WorkerHost {
+    /// Where something is kept: by the address that this worker came from, which names the build, and by the device.
+    fn kept_at(&self, name: &str) -> String {
+        let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+        let location =
+            Reflect::get(&scope, &"location".into()).and_then(|l| Reflect::get(&l, &"href".into()));
+        let from = location.ok().and_then(|l| l.as_string()).unwrap_or_default();
+        format!(
+            "{from}&kept={}",
+            String::from(js_sys::encode_uri_component(&format!("{name} {}", self.accelerator.name())))
+        )
+    }
+}
+
+/// The browser's store for what workers keep, under [`KEPT`]. The page deletes it with everything else.
+async fn kept() -> std::result::Result<JsValue, JsValue> {
+    let caches = Reflect::get(&js_sys::global(), &"caches".into())?;
+    call(&caches, "open", &[&KEPT.into()]).await
+}
+
+/// The name of that store.
+const KEPT: &str = "espalier";
+
+/// Calls a method that promises something.
+async fn call(of: &JsValue, method: &str, arguments: &[&JsValue]) -> std::result::Result<JsValue, JsValue> {
+    let function: Function = Reflect::get(of, &method.into())?.dyn_into()?;
+    let arguments: Array = arguments.iter().copied().collect();
+    JsFuture::from(Promise::resolve(&function.apply(of, &arguments)?)).await
 }

@@ -26,6 +26,17 @@ pub trait Host {
     /// Lets others run and honours pause and stop. Call it at least every 50 ms of work; cheap
     /// when nothing is due.
     fn checkpoint(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// What was kept under a name for this device and this build of the program; `None` where nothing was, or nothing
+    /// can be kept here.
+    fn recall<'a>(&'a self, _name: &'a str) -> LocalFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// Keeps a text under a name, for [`Self::recall`]; nothing where nothing can be kept.
+    fn keep<'a>(&'a self, _name: &'a str, _text: String) -> LocalFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a job works with.

@@ -180,13 +180,14 @@ pub fn Inside(board: Board) -> View {
     });
     (move || {
         let heats = board.heats.get();
-        if predicts.get() {
-            return view! { <Expected board=board /> };
-        }
-        if heats.is_empty() {
+        if heats.is_empty() && !predicts.get() {
             return view! { <p class="quiet">"This strategy keeps nothing that could be drawn, or nothing has been judged yet."</p> };
         }
-        heats.into_iter().map(|(title, rows)| view! { <HeatMap title=title rows=rows /> }).collect_view()
+        let heats = heats.into_iter().map(|(title, rows)| view! { <HeatMap title=title rows=rows /> });
+        view! {
+            {predicts.get().then(|| view! { <Expected board=board /> })}
+            {heats.collect_view()}
+        }
     })
     .to_view()
 }

@@ -39,7 +39,7 @@ pub static WHY: About = About {
 pub static LATENCY: About = About {
     kind: "latency",
     title: "How fast is each step here?",
-    how: "Networks are drawn from the space. Every step of the engine is timed once, alone; the sum of its steps predicts a network's latency, and the whole network is timed beside it. Let nothing else run meanwhile.",
+    how: "Networks are drawn from the space. Every step of the engine is timed once, alone, and kept for your next visit; the sum of its steps predicts a network's latency, and the whole network is timed beside it. Let nothing else run meanwhile.",
     go: "Time them",
     dots: "Latency of each network, predicted and measured",
     axes: (Metric::PredictedMs, Metric::LatencyMs),

@@ -8,9 +8,10 @@ use crate::components::{Dot, Figure, GraphView, LineChart, ParamForm, Scatter, p
 use crate::dom::prelude::*;
 use crate::later::{self, Part};
 use crate::state::{App, Place, Status};
-use espalier_core::params::ParamSpec;
+use espalier_core::params::{Config, ParamSpec};
 use espalier_core::protocol::{Metric, Tone};
 use espalier_core::registry::Method;
+use espalier_core::search::examples::{EXAMPLES, Example};
 
 /// The stage.
 #[component]
@@ -152,8 +153,37 @@ pub fn SearchSettings() -> View {
             "How fast is each step here?"
         </button>
         {move || method.get().map(|m| details(*m, m.params))}
+        {move || {
+            let id = method.get().map_or("", |m| m.id);
+            EXAMPLES.iter().filter(|e| e.strategy == id).map(|e| example(app, e, busy)).collect_view()
+        }}
         {move || space.get().map(|m| details(*m, m.params))}
     }
+}
+
+/// A button that sets a search to something worth seeing.
+fn example(app: App, example: &'static Example, busy: impl Fn() -> bool + Send + Sync + 'static) -> View {
+    let set = move |_| {
+        let specs = espalier_core::registry::settings("search");
+        let chosen = [("strategy", example.strategy)];
+        let values = chosen.iter().chain(example.settings).filter_map(|(key, text)| {
+            let spec = specs.iter().find(|s| s.key == *key)?;
+            Some(((*key).to_owned(), spec.parse(text).ok()?))
+        });
+        app.configs.search.set(Config(values.collect()));
+        app.seed.set(example.seed.to_string());
+        app.notice(
+            false,
+            format!("Set to “{}”; every other setting is at its default. Press Search.", example.name),
+        );
+    };
+    view! {
+        <div class="stack-s">
+            <button type="button" disabled=busy on:click=set>{example.name}</button>
+            <p class="small quiet">{example.what}</p>
+        </div>
+    }
+    .to_view()
 }
 
 /// The jobs at work, each with its curves so far.

@@ -3,7 +3,7 @@
 use super::table::LatencyTable;
 use super::{LatencyStats, latency};
 use crate::Result;
-use crate::job::{JobCtx, Task};
+use crate::job::{Host, JobCtx, Task};
 use crate::model::Model;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,28 @@ impl Task for StepTimesTask {
     }
 
     async fn run(mut self, ctx: &JobCtx<'_>) -> Result<LatencyTable> {
-        self.table.learn(&self.model, self.batch.max(1) as usize, &|| ctx.host.now_ms())?;
+        if self.table.0.is_empty() {
+            self.table = recall(ctx.host, KEPT).await;
+        }
+        if self.table.learn(&self.model, self.batch.max(1) as usize, &|| ctx.host.now_ms())? > 0 {
+            keep(ctx.host, KEPT, &self.table).await;
+        }
         Ok(self.table)
     }
+}
+
+/// The name under which the CPU engine's table is kept.
+const KEPT: &str = "cpu";
+
+/// A table that an earlier run or visit left.
+pub(crate) async fn recall(host: &dyn Host, name: &str) -> LatencyTable {
+    let text = host.recall(name).await;
+    text.and_then(|text| LatencyTable::read(&text)).unwrap_or_default()
+}
+
+/// Leaves a table for later runs and visits, beside what others have left under its name meanwhile.
+pub(crate) async fn keep(host: &dyn Host, name: &str, table: &LatencyTable) {
+    let mut all = recall(host, name).await;
+    all.0.extend(table.0.iter().map(|(key, ms)| (key.clone(), *ms)));
+    host.keep(name, all.write()).await;
 }

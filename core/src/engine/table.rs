@@ -48,6 +48,20 @@ impl LatencyTable {
         Ok(new)
     }
 
+    /// As text, a line for each entry.
+    pub fn write(&self) -> String {
+        self.0.iter().map(|(key, ms)| format!("{ms} {key}\n")).collect()
+    }
+
+    /// What [`Self::write`] wrote; `None` where it was something else.
+    pub fn read(text: &str) -> Option<Self> {
+        let entry = |line: &str| {
+            let (ms, key) = line.split_once(' ')?;
+            Some((key.to_owned(), ms.parse().ok().filter(|ms: &f64| ms.is_finite() && *ms >= 0.0)?))
+        };
+        text.lines().map(entry).collect::<Option<_>>().map(Self)
+    }
+
     /// The sum over a model's steps, in milliseconds; `None` where one of them is not known.
     ///
     /// # Errors
@@ -77,12 +91,12 @@ fn keys(plan: &Plan, model: &Model) -> Vec<String> {
 }
 
 /// Numbers as a shape is written: 1×8×8.
-fn product<T: ToString>(numbers: &[T]) -> String {
+pub(crate) fn product<T: ToString>(numbers: &[T]) -> String {
     numbers.iter().map(T::to_string).collect::<Vec<_>>().join("×")
 }
 
 /// What a node is set to, where it is not what most are.
-fn attributes(attrs: &Attrs) -> String {
+pub(crate) fn attributes(attrs: &Attrs) -> String {
     let written = attrs.iter().filter_map(|(name, value)| {
         let text = match value {
             Attr::Int(v) => v.to_string(),

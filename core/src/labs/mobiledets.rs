@@ -86,12 +86,11 @@ mod run {
     use crate::data::Dataset;
     use crate::data::generated::scenes::{self, Scene};
     use crate::engine::table::LatencyTable;
-    use crate::job::{Device, Host, JobCtx, Task};
+    use crate::job::{Device, JobCtx, Task};
     use crate::labs::checks::{Claim, mean};
     use crate::labs::study::{Lane, Study, percent};
     use crate::model::{Anatomy, Graph, Model};
-    use crate::ops::{Forward, Value};
-    use crate::order::Order;
+    use crate::ops::Value;
     use crate::params::{Config, ParamValue};
     use crate::protocol::{Event, JobProgress, Metric, Tone};
     use crate::rng::{self, Rng};
@@ -100,7 +99,7 @@ mod run {
     use crate::supernet::{Spec, Supernet, Trainer};
     use crate::train::custom::Custom;
     use crate::train::detect::{self, Detector, Map};
-    use crate::train::interpret::{NoHook, Plan};
+    use crate::train::device_time;
     use crate::train::{TrainConfig, schedule};
     use crate::{Error, Result};
     use serde::{Deserialize, Serialize};
@@ -117,9 +116,8 @@ mod run {
     const POLICY_RATE: f64 = 0.05;
     const MEMORY: f64 = 0.95;
     const RATE: f32 = 0.01;
-    /// Images at once, when a GPU is timed, and how often.
+    /// Images at once, when a GPU is timed.
     const GPU_BATCH: usize = 16;
-    const GPU_TIMES: usize = 15;
 
     fn detector() -> Detector {
         let maps = vec![Map { cells: 8, stride: 4.0, size: 9.0 }, Map { cells: 4, stride: 8.0, size: 14.0 }];
@@ -174,30 +172,6 @@ mod run {
         }
     }
 
-    /// The milliseconds of a forward pass of a network on a device.
-    async fn timed(graph: &Graph, device: &Device, host: &dyn Host) -> Result<f64> {
-        let plan = Plan::new(graph)?;
-        let params = plan.upload(&Model::init(graph.clone(), 1), device)?;
-        let shapes = plan.shapes(GPU_BATCH)?;
-        let mut times = Vec::with_capacity(GPU_TIMES);
-        // The first one compiles shaders.
-        for i in 0..=GPU_TIMES {
-            host.checkpoint().await?;
-            let input =
-                Value::from_host(vec![0.5; GPU_BATCH * SIDE * SIDE], &[GPU_BATCH, 1, SIDE, SIDE], device)?;
-            let start = host.now_ms();
-            let outputs = plan.forward(&params, input, &shapes, &mut Forward::default(), &NoHook)?;
-            if let Some(output) = outputs.first() {
-                output.to_host().await?;
-            }
-            if i > 0 {
-                times.push(host.now_ms() - start);
-            }
-        }
-        times.order_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
-    }
-
     /// Measures what blocks cost where it runs, as a job: on the CPU with the engine, and on the device of jobs
     /// where that is a GPU.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,11 +205,11 @@ mod run {
                         *gene = choice as u8;
                     }
                     let graph = net.subnet(&genome)?.graph;
-                    let model = Model::init(graph.clone(), 1);
+                    let model = Model::init(graph, 1);
                     table.learn(&model, 1, &|| ctx.host.now_ms())?;
                     rows[0].push(table.predict(&model, 1)?.unwrap_or(f64::NAN));
                     if gpu {
-                        rows[1].push(timed(&graph, &ctx.device, ctx.host).await?);
+                        rows[1].push(device_time::network(&model, GPU_BATCH, &ctx.device, ctx.host).await?);
                     }
                 }
                 for (costs, row) in [&mut cpu_costs, &mut gpu_costs].into_iter().zip(rows) {

@@ -148,6 +148,7 @@ pub(super) async fn relax(session: &Session<'_>, id: &str, form: Form, mixing: M
     let mut training = session.relax(form, &how)?;
     let (mut rows, mut flying): (Vec<Row>, Vec<Flying>) = (Vec::new(), Vec::new());
     let mut known: Option<(Genome, Rc<Candidate>)> = None;
+    let mut collapsed = false;
     for epoch in 1..=how.weights.epochs {
         let told = training.epoch().await?;
         session.spend(told.macs as f64);
@@ -178,6 +179,16 @@ pub(super) async fn relax(session: &Session<'_>, id: &str, form: Form, mixing: M
             epoch,
             f64::from(told.skips),
         );
+        let mostly = 2 * told.skips > told.choices;
+        if mostly != collapsed {
+            collapsed = mostly;
+            session.log(format!(
+                "Epoch {epoch}: {} of {} edges lean to skip connections; {}.",
+                told.skips,
+                told.choices,
+                if mostly { "the search has collapsed" } else { "it has recovered" }
+            ));
+        }
         // Another epoch must leave enough for the cell that comes of it.
         let last = epoch == how.weights.epochs || session.macs_left() < 2.0 * told.macs as f64;
         if last || epoch % every == 0 {
@@ -211,12 +222,6 @@ pub(super) async fn relax(session: &Session<'_>, id: &str, form: Form, mixing: M
             }
         }
         if last {
-            if 2 * told.skips > told.choices {
-                session.tell(Event::Log(format!(
-                    "The search has collapsed: {} of {} edges are skip connections.",
-                    told.skips, told.choices
-                )));
-            }
             break;
         }
     }

@@ -4,6 +4,13 @@ use crate::params::ParamSpec;
 
 /// The run's own settings.
 static SPECS: &[ParamSpec] = &[
+    ParamSpec::choice(
+        "latency.on",
+        "Timed on",
+        &[("cpu", "the CPU engine"), ("gpu", "the GPU engine (WebGPU)")],
+        "cpu",
+        "On the CPU every step of the engine's plan is timed, on the GPU every operator as training runs it, passes queued one behind the other. Each device has a table of its own, which is kept for later visits.",
+    ),
     ParamSpec::int("latency.networks", "Networks", 4, 200, 20, "How many networks are drawn and timed."),
     ParamSpec::int(
         "latency.batch",
@@ -39,6 +46,7 @@ mod run {
     use crate::rng::Rng;
     use crate::run::{RunCtx, RunKind};
     use crate::space;
+    use crate::train::device_time::DeviceTimesTask;
     use crate::{Error, Result};
     use std::collections::BTreeSet;
 
@@ -98,15 +106,21 @@ mod run {
                 spec.data
             )));
         }
+        let gpu = spec.config.text(&specs, "latency.on") == "gpu";
         let (mut table, mut rows) = (LatencyTable::default(), Vec::new());
         for (i, (label, graph)) in drawn.into_iter().enumerate() {
             let costs = costs(&graph)?;
             let model = Box::new(Model::init(graph.clone(), spec.seed));
             // One after the other: two at once would time each other.
-            let learn = StepTimesTask { model: model.clone(), batch, table };
-            table = ctx.spawn(&learn).await?;
-            let measured = ctx.spawn(&LatencyTask { model: model.clone(), batch }).await?.median_ms;
-            let predicted = table.predict(&model, batch as usize)?.unwrap_or(f64::NAN);
+            let (predicted, measured);
+            if gpu {
+                let times = ctx.spawn(&DeviceTimesTask { model, batch, table }).await?;
+                (table, predicted, measured) = (times.table, times.predicted_ms, times.measured_ms);
+            } else {
+                table = ctx.spawn(&StepTimesTask { model: model.clone(), batch, table }).await?;
+                measured = ctx.spawn(&LatencyTask { model: model.clone(), batch }).await?.median_ms;
+                predicted = table.predict(&model, batch as usize)?.unwrap_or(f64::NAN);
+            }
             let macs = costs.iter().find(|(m, _)| *m == Metric::Macs).map_or(0.0, |(_, v)| *v);
             rows.push((predicted, measured, macs));
             let mut metrics = vec![(Metric::PredictedMs, predicted), (Metric::LatencyMs, measured)];
@@ -122,11 +136,11 @@ mod run {
             });
             ctx.emit(Event::Progress { done: i as u32 + 1, total: count as u32, label });
         }
-        tell(&ctx, &table, &rows);
+        tell(&ctx, &table, &rows, gpu);
         Ok(())
     }
 
-    fn tell(ctx: &RunCtx, table: &LatencyTable, rows: &[(f64, f64, f64)]) {
+    fn tell(ctx: &RunCtx, table: &LatencyTable, rows: &[(f64, f64, f64)], gpu: bool) {
         let mut steps: Vec<(&String, &f64)> = table.0.iter().collect();
         steps.order_by(|a, b| b.1.total_cmp(a.1));
         let shown =
@@ -142,7 +156,8 @@ mod run {
         let r = |of: &[f64]| pearson(of, &measured).map_or_else(|| "none".to_owned(), |r| format!("{r:.3}"));
         let ratio = rows.iter().map(|(p, m, _)| p / m).sum::<f64>() / rows.len().max(1) as f64;
         ctx.emit(Event::Finished(format!(
-            "On this machine the sum of the steps predicts a network's latency with r = {} (its MACs do with r = {}); the sum is {:.0} % of what was measured on the whole.",
+            "On this machine’s {} the sum of the steps predicts a network's latency with r = {} (its MACs do with r = {}); the sum is {:.0} % of what was measured on the whole.",
+            if gpu { "GPU" } else { "CPU" },
             r(&predicted),
             r(&macs),
             100.0 * ratio,

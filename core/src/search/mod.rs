@@ -14,6 +14,7 @@ pub mod bananas;
 pub mod compare;
 pub mod darts;
 pub mod evolution;
+pub mod examples;
 pub mod gdas;
 pub mod halving;
 pub mod latency;

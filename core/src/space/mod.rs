@@ -16,6 +16,7 @@ mod chain;
 pub mod darts_cell;
 pub mod decoder;
 pub mod elastic;
+mod hybrid;
 mod mlp;
 pub mod mobile;
 pub mod mobiledets;
@@ -46,6 +47,7 @@ pub static ALL: &[Entry] = &[
     entry(&chain::METHOD, &chain::Chain, [5000, 30_000]),
     entry(&darts_cell::METHOD, &darts_cell::DartsCell, [6000, 130_000]),
     entry(&elastic::METHOD, &elastic::Elastic, [6000, 110_000]),
+    entry(&hybrid::METHOD, &hybrid::Hybrid, [8000, 250_000]),
     entry(&mlp::METHOD, &mlp::Mlp, [5000, 30_000]),
     entry(&mobile::METHOD, &mobile::Mobile, [16_000, 150_000]),
     entry(&nasnet_cell::METHOD, &nasnet_cell::NasnetCell, [5000, 100_000]),

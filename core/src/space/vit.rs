@@ -545,6 +545,7 @@ fn strided(b: &mut GraphBuilder, x: &str, width: usize, shape: [usize; 3]) -> Re
 
 /// Networks that together have every shared tensor at its largest: every patch size, of full and of low
 /// rank.
+#[cfg(feature = "compute")]
 pub(crate) fn cover(config: &Config) -> Vec<Genome> {
     let free: Vec<_> = choices(config).into_iter().filter(|c| c.1.len() > 1).collect();
     let mut all = vec![Genome(free.iter().map(|c| (c.1.len() - 1) as u8).collect())];

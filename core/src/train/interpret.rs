@@ -1,6 +1,7 @@
 //! A graph as a forward pass on Burn tensors: names are resolved to slots once, a step then only
 //! indexes.
 
+use crate::engine::table;
 use crate::model::{Dim, Graph, Model, Node};
 use crate::ops::{self, Call, Forward, Operator, Value};
 use crate::{Error, Result};
@@ -269,11 +270,7 @@ impl Plan {
         }
         let Some(port) = self.graph.inputs.first() else { return Ok(Vec::new()) };
         values[self.params.len()] = Some(hook.activation(&port.name, input)?);
-        for step in &self.steps {
-            let shape = |slot: Option<usize>| slot.map_or(&[][..], |s| shapes.slots[s].as_slice());
-            let in_shapes: Vec<&[usize]> = step.inputs.iter().map(|s| shape(s.map(|s| s.slot))).collect();
-            let out_shapes: Vec<&[usize]> = step.outputs.iter().map(|s| shape(*s)).collect();
-            let call = Call { node: &step.node, inputs: &in_shapes, outputs: &out_shapes };
+        for (i, step) in self.steps.iter().enumerate() {
             let inputs: Vec<Option<Value>> = step
                 .inputs
                 .iter()
@@ -282,7 +279,7 @@ impl Plan {
                     if source.last { values[source.slot].take() } else { values[source.slot].clone() }
                 })
                 .collect();
-            let made = step.op.forward(&call, &inputs, ctx)?;
+            let made = self.run_step(i, &inputs, shapes, ctx)?;
             drop(inputs);
             for ((slot, name), value) in step.outputs.iter().zip(&step.node.outputs).zip(made) {
                 if let Some(slot) = slot {
@@ -300,5 +297,73 @@ impl Plan {
                 })
             })
             .collect()
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Runs one node, by its place, on its inputs.
+    ///
+    /// # Errors
+    /// What the operator cannot do.
+    pub fn run_step(
+        &self,
+        index: usize,
+        inputs: &[Option<Value>],
+        shapes: &Shapes,
+        ctx: &mut Forward,
+    ) -> Result<Vec<Value>> {
+        let step = &self.steps[index];
+        let [ins, outs] = Self::step_shapes(step, shapes);
+        step.op.forward(&Call { node: &step.node, inputs: &ins, outputs: &outs }, inputs, ctx)
+    }
+
+    fn step_shapes<'s>(step: &Step, shapes: &'s Shapes) -> [Vec<&'s [usize]>; 2] {
+        let shape = |slot: Option<usize>| slot.map_or(&[][..], |s| shapes.slots[s].as_slice());
+        let inputs = step.inputs.iter().map(|s| shape(s.map(|s| s.slot))).collect();
+        [inputs, step.outputs.iter().map(|s| shape(*s)).collect()]
+    }
+
+    /// What a node is: its operator, attributes and shapes; not which network it is part of, nor its weights' values.
+    pub fn describe(&self, index: usize, shapes: &Shapes) -> String {
+        let step = &self.steps[index];
+        let [ins, outs] = Self::step_shapes(step, shapes).map(|all| {
+            let each: Vec<String> = all.into_iter().map(table::product).collect();
+            each.join(", ")
+        });
+        format!("{}{}: {ins} → {outs}", step.node.op, table::attributes(&step.node.attrs))
+    }
+
+    /// Inputs for a node alone: its parameters, and values of the right shape for what other nodes make.
+    ///
+    /// # Errors
+    /// A shape has too many axes for a tensor.
+    pub fn stand_ins(
+        &self,
+        index: usize,
+        params: &[Value],
+        shapes: &Shapes,
+        device: &Device,
+    ) -> Result<Vec<Option<Value>>> {
+        let value = |source: &Option<Source>| match source {
+            None => Ok(None),
+            Some(Source { slot, .. }) => match params.get(*slot) {
+                Some(param) => Ok(Some(param.clone())),
+                None => {
+                    let shape = &shapes.slots[*slot];
+                    let len = shape.iter().product();
+                    let values = (0..len).map(|i: usize| (i * 7 % 17) as f32 / 16.0).collect();
+                    Value::from_host(values, shape, device).map(Some)
+                }
+            },
+        };
+        self.steps[index].inputs.iter().map(value).collect()
     }
 }

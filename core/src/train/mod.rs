@@ -10,6 +10,8 @@ pub mod custom;
 #[cfg(feature = "compute")]
 pub mod detect;
 #[cfg(feature = "compute")]
+pub mod device_time;
+#[cfg(feature = "compute")]
 pub mod evaluate;
 #[cfg(feature = "compute")]
 pub mod fake_quant;

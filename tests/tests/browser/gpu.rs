@@ -168,3 +168,62 @@ fn a_gpu_that_computes_wrongly_is_not_used() {
         page.assert_no_errors().await;
     });
 }
+
+#[test]
+fn operators_are_timed_on_the_gpu_and_candidates_train_there_side_by_side() {
+    let Some(dist) = dist_with_gpu() else { return };
+    // Two networks that differ in their width alone.
+    let query = |place: &str, together: u32| {
+        format!(
+            "?engine=gpu&seed=7{place}&latency.on=gpu&latency.networks=4&latency.space=mlp&search.space=mlp&search.mlp.depth=1&search.strategy=random&search.budget=2&search.lookahead=8&search.together={together}&search.epochs=2&search.batch=128&search.final.models=1&search.final.epochs=1"
+        )
+    };
+    run(async {
+        let options = Options { webgpu: true, ..Options::default() };
+        let page = Page::open(&dist, &query("&place=latency", 2), options).await;
+        badge(&page, "GPU · checked against CPU").await;
+        page.play().await;
+        ended(&page).await;
+        let told = page.finished("the timing").await;
+        assert!(told.contains("GPU") && told.contains("r = "), "{told}");
+        println!("{told}");
+        let table: String =
+            page.eval("document.querySelector('.boards [role=region] table').innerText").await;
+        assert!(table.contains("Gemm") || table.contains("MatMul"), "{table}");
+        let kept: Vec<String> =
+            page.eval("caches.open('espalier').then(c => c.keys()).then(all => all.map(r => r.url))").await;
+        assert!(kept.len() == 1 && kept[0].contains("kept=gpu"), "{kept:?}");
+
+        page.click("Back to the search").await;
+        page.play().await;
+        page.click("At work").await;
+        page.wait_within(PATIENCE, "both at once", "document.body.innerText.includes('side by side')").await;
+        let both = searched_all(&page).await;
+        page.goto(&query("", 1)).await;
+        badge(&page, "GPU · checked against CPU").await;
+        page.play().await;
+        let alone = searched_all(&page).await;
+        println!("together {both:?}, alone {alone:?}");
+        assert_eq!((both.len(), alone.len()), (2, 2));
+        for (a, b) in both.iter().zip(&alone) {
+            assert!(
+                (accuracy(std::slice::from_ref(a)) - accuracy(std::slice::from_ref(b))).abs() <= 1.0,
+                "{a} and {b}"
+            );
+        }
+        page.assert_no_errors().await;
+    });
+}
+
+/// Waits for the end of a run on the GPU.
+async fn ended(page: &Page) {
+    page.wait_within(PATIENCE, "the run's end", "document.querySelector('.finished, .note.error')").await;
+}
+
+/// The candidates of a finished search.
+async fn searched_all(page: &Page) -> Vec<String> {
+    ended(page).await;
+    page.finished("the search").await;
+    page.click("Trade-off").await;
+    page.candidates().await
+}
