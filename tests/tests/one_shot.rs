@@ -93,5 +93,8 @@ fn every_space_that_can_share_weights_does() {
 fn spaces_without_shared_weights_are_refused_with_those_that_have_them() {
     let refused = run(spec("chain", "single-path"), Vec::new(), 1, None);
     let Some(Event::Error(told)) = refused.events.last() else { panic!("{:?}", refused.events.last()) };
-    assert!(told.contains("chain") && told.contains("elastic, nb201") && !told.contains("decoder"), "{told}");
+    assert!(
+        told.contains("chain") && told.contains("elastic, mobiledets, nb201") && !told.contains("decoder"),
+        "{told}"
+    );
 }

@@ -47,9 +47,10 @@ pub static ALL: &[Entry] = &[
     entry(&chain::METHOD, &chain::Chain, [5000, 30_000]),
     entry(&darts_cell::METHOD, &darts_cell::DartsCell, [6000, 130_000]),
     entry(&elastic::METHOD, &elastic::Elastic, [6000, 110_000]),
-    entry(&hybrid::METHOD, &hybrid::Hybrid, [8000, 250_000]),
+    entry(&hybrid::METHOD, &hybrid::Hybrid, [12_000, 350_000]),
     entry(&mlp::METHOD, &mlp::Mlp, [5000, 30_000]),
     entry(&mobile::METHOD, &mobile::Mobile, [16_000, 150_000]),
+    entry(&mobiledets::METHOD, &mobiledets::Mobiledets, [20_000, 300_000]),
     entry(&nasnet_cell::METHOD, &nasnet_cell::NasnetCell, [5000, 100_000]),
     entry(&nb201::METHOD, &nb201::Nb201, [5000, 60_000]),
     entry(&pooling::METHOD, &pooling::Pooling, [5000, 140_000]),
@@ -58,10 +59,7 @@ pub static ALL: &[Entry] = &[
 ];
 
 /// Spaces of networks that learn something else than classes of images: labs alone search them.
-pub static OF_LABS: &[Entry] = &[
-    entry(&decoder::METHOD, &decoder::Decoder, NO_LIMIT),
-    entry(&mobiledets::METHOD, &mobiledets::Mobiledets, NO_LIMIT),
-];
+pub static OF_LABS: &[Entry] = &[entry(&decoder::METHOD, &decoder::Decoder, NO_LIMIT)];
 
 /// Room for anything.
 const NO_LIMIT: [usize; 2] = [usize::MAX, usize::MAX];
@@ -197,6 +195,32 @@ mod tests {
             assert!(m.sentence.ends_with('.') && m.name.len() > 1 && m.citation.year > 1900);
             assert!(m.params.iter().all(|p| p.key.starts_with(m.id) && p.help.ends_with('.')), "{}", m.id);
         }
+    }
+
+    #[test]
+    fn the_room_of_a_space_leaves_a_choice() {
+        let mut wrong = Vec::new();
+        for entry in ALL {
+            let (Some(space), id) = (entry.space, entry.method.id) else { continue };
+            let genes = space.genes(&Config::default());
+            let mut rng = Rng::stream(5, id);
+            let drawn = (0..300).filter_map(|_| {
+                let genome = sample(&genes, &mut rng);
+                space.graph(&Config::default(), &genome, &[1, 8, 8], 10).ok()?.analyze(1).ok()
+            });
+            let sizes: Vec<[usize; 2]> =
+                drawn.map(|a| [a.total.params as usize, a.total.macs as usize]).collect();
+            let fits = |s: &&[usize; 2]| s[0] <= entry.room[0] && s[1] <= entry.room[1];
+            let part = sizes.iter().filter(fits).count() as f64 / sizes.len() as f64;
+            if !(0.5..1.0).contains(&part) {
+                wrong.push(format!(
+                    "{id}: {part} of {} networks, the first {:?}",
+                    sizes.len(),
+                    sizes.first()
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 
     #[test]

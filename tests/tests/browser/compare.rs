@@ -98,6 +98,14 @@ fn every_step_is_timed_and_networks_are_predicted() {
         assert!(table.contains("Conv") && table.contains("Microseconds"), "{table}");
         assert_eq!(page.candidates().await.len(), 5);
         page.screenshot("timed").await;
+        // Kept for the next visit, by device and build, until the visitor has everything forgotten.
+        let kept: Vec<String> =
+            page.eval("caches.open('espalier').then(c => c.keys()).then(all => all.map(r => r.url))").await;
+        assert!(kept.len() == 1 && kept[0].contains("kept=cpu"), "{kept:?}");
+        let steps: String = page
+            .eval("caches.open('espalier').then(async c => (await c.match((await c.keys())[0])).text())")
+            .await;
+        assert!(steps.lines().count() > 3 && steps.contains("Conv"), "{steps}");
         page.assert_no_errors().await;
     });
 }

@@ -11,4 +11,5 @@ mod gpu;
 mod harness;
 mod labs;
 mod places;
+mod search;
 mod story;
