@@ -174,7 +174,7 @@ fn example(app: App, example: &'static Example, busy: impl Fn() -> bool + Send +
         app.seed.set(example.seed.to_string());
         app.notice(
             false,
-            format!("Set to “{}”; every other setting is at its default. Press Search.", example.name),
+            format!("Set to “{}”; every other setting is at its default. Press Play.", example.name),
         );
     };
     view! {
