@@ -85,6 +85,7 @@ mod compute {
             JobKind::of::<crate::supernet::JudgeTask>(),
             JobKind::of::<crate::supernet::MixtureTask>(),
             JobKind::of::<crate::supernet::SuperTask>(),
+            JobKind::of::<crate::train::attack::AttackTask>(),
             JobKind::of::<crate::train::device_time::DeviceTimesTask>(),
         ],
         runs: &[crate::search::compare::KIND, crate::search::latency::KIND, crate::search::why::KIND],

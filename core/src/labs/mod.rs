@@ -4,6 +4,9 @@
 //! A lab's file says at its top what the page shows (paper, settings, claim), and holds what it does in
 //! a module `run`, which exists only where there is something to compute with.
 
+mod adversarial_power_law;
+#[cfg(feature = "compute")]
+mod adversarial_power_law_nets;
 mod balanced_supernets;
 mod bignas;
 mod biper;
@@ -68,6 +71,7 @@ pub struct Lab {
 
 /// Every lab, alphabetical by id.
 pub static ALL: &[&Lab] = &[
+    &adversarial_power_law::LAB,
     &balanced_supernets::LAB,
     &bignas::LAB,
     &biper::LAB,

@@ -4,6 +4,8 @@
 //! the `compute` feature.
 
 #[cfg(feature = "compute")]
+pub mod attack;
+#[cfg(feature = "compute")]
 pub(crate) mod batches;
 #[cfg(feature = "compute")]
 pub mod custom;

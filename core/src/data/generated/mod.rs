@@ -3,6 +3,7 @@
 
 pub mod automaton;
 pub mod scenes;
+pub mod shapes;
 pub mod spirals;
 pub mod tasks;
 
@@ -24,6 +25,11 @@ pub static ALL: &[Generator] = &[
         id: "automaton",
         summary: "Strings of tokens; the class is the state in which a random finite automaton ends.",
         make: automaton::make,
+    },
+    Generator {
+        id: "shapes",
+        summary: "Images of a disc, a square or a triangle; the class is the shape.",
+        make: shapes::make,
     },
     Generator {
         id: "spirals",

@@ -30,7 +30,7 @@ pub struct Scene {
 const NOISE: f32 = 0.1;
 
 /// Whether a pixel's centre, relative to a shape's centre, in parts of its radius, is within it.
-fn inside(class: usize, x: f32, y: f32) -> bool {
+pub(super) fn inside(class: usize, x: f32, y: f32) -> bool {
     match class {
         1 => x * x + y * y <= 1.0,
         2 => x.abs() <= 0.85 && y.abs() <= 0.85,
