@@ -1,6 +1,7 @@
 //! Networks of [`super::efficientformer`]: the paper's kind, its supernet, and what they are compared with.
 
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Init};
+use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Init, Model, Places, Weight};
+use crate::supernet::Piece;
 use crate::{Error, Result};
 
 /// Images are scaled to so many pixels a side.
@@ -43,11 +44,19 @@ pub(super) fn image_block(b: &mut GraphBuilder, x: &str) -> Result<String> {
     b.add(&x, &y)
 }
 
-/// A block on tokens: attention, then an MLP, each behind a layer norm.
-pub(super) fn token_block(b: &mut GraphBuilder, x: &str) -> Result<String> {
-    let width = b.shape(x).last().copied().unwrap_or(0);
+/// A block on tokens: attention, then an MLP, each behind a layer norm. In the paper's networks the scores
+/// of every two tokens have a learned bias for each head, which stands for their positions.
+pub(super) fn token_block(b: &mut GraphBuilder, x: &str, biased: bool) -> Result<String> {
+    let (tokens, width) = match b.shape(x) {
+        [_, tokens, width] => (*tokens, *width),
+        _ => (0, 0),
+    };
     let y = b.layer_norm(x)?;
-    let y = b.attention(&y, HEADS, (width / HEADS).max(1), None)?;
+    let bias = biased.then(|| {
+        let n = (0..).find(|n| b.shape(&format!("bias{n}.weight")).is_empty()).unwrap_or(0);
+        b.param(format!("bias{n}.weight"), vec![HEADS, tokens, tokens], Init::Constant(0.0), true)
+    });
+    let y = b.attention(&y, HEADS, (width / HEADS).max(1), bias.as_deref())?;
     let x = b.add(x, &y)?;
     let y = b.layer_norm(&x)?;
     let y = b.dense(&y, EXPANSION * width, true)?;
@@ -75,19 +84,21 @@ pub(super) fn begin(name: &str, input: &[usize]) -> Result<(GraphBuilder, String
     Ok((b, x))
 }
 
-pub(super) fn finish_image(mut b: GraphBuilder, x: &str, classes: usize) -> Result<Graph> {
+fn finish_image(mut b: GraphBuilder, x: &str, classes: usize) -> Result<(Graph, Places)> {
+    b.place("head");
     let x = b.unary("GlobalAveragePool", x)?;
     let x = b.unary("Flatten", &x)?;
     let y = b.linear(&x, classes)?;
-    b.finish(&y)
+    b.finish_placed(&y)
 }
 
-pub(super) fn finish_tokens(mut b: GraphBuilder, x: &str, classes: usize) -> Result<Graph> {
+fn finish_tokens(mut b: GraphBuilder, x: &str, classes: usize) -> Result<(Graph, Places)> {
+    b.place("head");
     let x = b.layer_norm(x)?;
     let attrs = Attrs::from([("axes".into(), Attr::Ints(vec![1])), ("keepdims".into(), Attr::Int(0))]);
     let x = one(&mut b, "ReduceMean", &[&x], attrs)?;
     let y = b.linear(&x, classes)?;
-    b.finish(&y)
+    b.finish_placed(&y)
 }
 
 /// Channels and blocks of a network of the paper's kind.
@@ -107,14 +118,30 @@ impl Design {
     }
 
     pub fn graph(&self, input: &[usize], classes: usize) -> Result<Graph> {
+        let counts = [self.images[0], self.images[1] + self.tokens];
+        Ok(self.placed(&counts.map(|n| (0..n).collect()), input, classes)?.0)
+    }
+
+    /// The network whose blocks stand at these places of the supernet's stages, and where its parameters
+    /// stand there.
+    pub fn placed(
+        &self,
+        stand: &[Vec<usize>; 2],
+        input: &[usize],
+        classes: usize,
+    ) -> Result<(Graph, Places)> {
         let (mut b, x) = begin(&self.label(), input)?;
+        let at = |stage: usize, i: usize| stand[stage].get(i).copied().unwrap_or(i);
+        b.place("stem");
         let x = conv_norm(&mut b, &x, self.widths[0], 3, strided())?;
         let mut x = b.unary("Gelu", &x)?;
         for stage in 0..2 {
             if stage == 1 {
+                b.place("reduction");
                 x = conv_norm(&mut b, &x, self.widths[1], 3, strided())?;
             }
-            for _ in 0..self.images[stage] {
+            for i in 0..self.images[stage] {
+                b.place(image_place(stage, at(stage, i)));
                 x = image_block(&mut b, &x)?;
             }
         }
@@ -122,11 +149,39 @@ impl Design {
             return finish_image(b, &x, classes);
         }
         let mut x = b.tokens(&x)?;
-        for _ in 0..self.tokens {
-            x = token_block(&mut b, &x)?;
+        for i in 0..self.tokens {
+            b.place(token_place(at(1, self.images[1] + i)));
+            x = token_block(&mut b, &x, true)?;
         }
         finish_tokens(b, &x, classes)
     }
+}
+
+fn image_place(stage: usize, i: usize) -> String {
+    format!("stage {}.place {}.image", stage + 1, i + 1)
+}
+
+fn token_place(i: usize) -> String {
+    format!("stage 2.place {}.tokens", i + 1)
+}
+
+/// A network with the weights that stand at its places in a wider one: of each the leading channels. What
+/// has no counterpart there is fresh.
+pub(super) fn inherit(model: &Model, places: &Places, (graph, at): (Graph, &Places)) -> Model {
+    let mut child = Model::init(graph, 0);
+    for (name, weight) in &mut child.weights {
+        let place = at.get(name);
+        let Some((from, _)) = places.iter().find(|(_, p)| Some(*p) == place) else { continue };
+        let Some(wide) = model.weights.get(from).filter(|w| w.shape.len() == weight.shape.len()) else {
+            continue;
+        };
+        if wide.shape.iter().zip(&weight.shape).all(|(w, n)| n <= w) {
+            let piece = Piece { place: String::new(), start: vec![0; weight.shape.len()], whole: false };
+            let values = piece.take(&wide.to_f32(), &wide.shape, &weight.shape);
+            *weight = Weight::dense(weight.shape.clone(), values);
+        }
+    }
+    child
 }
 
 /// A plain vision transformer of some blocks on patches of 4×4 pixels.
@@ -139,9 +194,9 @@ pub(super) fn vit(width: usize, depth: usize, input: &[usize], classes: usize) -
     let positions = b.param("positions.weight".into(), vec![1, tokens, width], Init::He { fan_in: 50 }, true);
     let mut x = b.add(&x, &positions)?;
     for _ in 0..depth {
-        x = token_block(&mut b, &x)?;
+        x = token_block(&mut b, &x, false)?;
     }
-    finish_tokens(b, &x, classes)
+    Ok(finish_tokens(b, &x, classes)?.0)
 }
 
 /// A convolution of patches that do not overlap: an even kernel as wide as its stride has no border.
@@ -191,21 +246,24 @@ pub(super) fn mobilenet(width: usize, places: [usize; 2], input: &[usize], class
             x = if channels == out && stride == 1 { b.add(&x, &y)? } else { y };
         }
     }
-    finish_image(b, &x, classes)
+    Ok(finish_image(b, &x, classes)?.0)
 }
 
 /// The supernet: at every place a mixture of what may stand there, by parts that
 /// `path{place}.weight` becomes ([`Paths`]).
-pub(super) fn supernet(input: &[usize], classes: usize) -> Result<Graph> {
+pub(super) fn supernet(input: &[usize], classes: usize) -> Result<(Graph, Places)> {
     let (mut b, x) = begin("supernet", input)?;
+    b.place("stem");
     let x = conv_norm(&mut b, &x, WIDTHS[0], 3, strided())?;
     let mut x = b.unary("Gelu", &x)?;
     let mut place = 0;
     for (stage, places) in PLACES.into_iter().enumerate() {
         if stage == 1 {
+            b.place("reduction");
             x = conv_norm(&mut b, &x, WIDTHS[1], 3, strided())?;
         }
-        for _ in 0..places {
+        for i in 0..places {
+            b.place(image_place(stage, i));
             let mut ways = vec![x.clone(), image_block(&mut b, &x)?];
             if stage == 1 {
                 let (h, w) = match b.shape(&x) {
@@ -213,9 +271,11 @@ pub(super) fn supernet(input: &[usize], classes: usize) -> Result<Graph> {
                     _ => (0, 0),
                 };
                 let tokens = b.tokens(&x)?;
-                let tokens = token_block(&mut b, &tokens)?;
+                b.place(token_place(i));
+                let tokens = token_block(&mut b, &tokens, true)?;
                 ways.push(b.image(&tokens, h, w)?);
             }
+            b.place("paths");
             let parts =
                 b.param(format!("path{place}.weight"), vec![ways.len(), 1, 1, 1], Init::Constant(0.0), true);
             let mut sum: Option<String> = None;
@@ -234,11 +294,72 @@ pub(super) fn supernet(input: &[usize], classes: usize) -> Result<Graph> {
     finish_image(b, &x, classes)
 }
 
+/// Every network of the paper's kind whose steps slimming may meet: one of each block.
+pub(super) fn corners(shape: &[usize], classes: usize) -> Result<Vec<Graph>> {
+    let mut all = Vec::new();
+    for a in (STEP..=WIDTHS[0]).step_by(STEP) {
+        for b in (STEP..=WIDTHS[1]).step_by(STEP) {
+            for images in [[0, 0], [1, 1]] {
+                for tokens in [0, 1] {
+                    all.push(Design { widths: [a, b], images, tokens }.graph(shape, classes)?);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The families that slimmed networks are compared with: names, tones, members.
+pub(super) fn families(full: &Design, shape: &[usize], classes: usize) -> Result<[Vec<Graph>; 3]> {
+    let mut uniform = Vec::new();
+    // As fine as widths go, so that one is as fast as the slimmed network.
+    for k in 4..=WIDTHS[1] {
+        let widths = full.widths.map(|w| w * k / WIDTHS[1]);
+        uniform.push(Design { widths, ..full.clone() }.graph(shape, classes)?);
+        let (images, tokens) = (full.images.map(|n| n.div_ceil(2)), full.tokens.div_ceil(2));
+        uniform.push(Design { widths, images, tokens }.graph(shape, classes)?);
+    }
+    let (mut vits, mut nets) = (Vec::new(), Vec::new());
+    for depth in 1..=4 {
+        for k in 1..=12 {
+            vits.push(vit(k * HEADS, depth, shape, classes)?);
+        }
+    }
+    for places in [PLACES, [1, 3], [1, 2]] {
+        for width in 3..=14 {
+            nets.push(mobilenet(width, places, shape, classes)?);
+        }
+    }
+    Ok([uniform, vits, nets])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{self, reference};
     use crate::model::Model;
+
+    #[test]
+    fn slimmed_networks_inherit_the_weights_of_their_places() {
+        let shape = [1, 8, 8];
+        let (graph, places) = supernet(&shape, 10).unwrap();
+        let whole = Model::init(graph, 7);
+        let design = Design { widths: [8, 24], images: [1, 1], tokens: 1 };
+        let stand = [vec![1], vec![0, 3]];
+        let (graph, at) = design.placed(&stand, &shape, 10).unwrap();
+        let child = inherit(&whole, &places, (graph, &at));
+        child.check().unwrap();
+        let named = |all: &Places, place: &str| all.iter().find(|(_, p)| *p == place).unwrap().0.clone();
+        // The second place of the first stage: 8 of 12 inputs of each of its first 32 filters.
+        let place = "stage 1.place 2.image.conv 0.weight";
+        let (have, want) = (child.values(&named(&at, place)), whole.values(&named(&places, place)));
+        assert_eq!((have.len(), want.len()), (32 * 8, 48 * 12));
+        assert_eq!(have[8..16], want[12..20]);
+        // Whole: the last place's attention, and not the one before it.
+        let place = "stage 2.place 4.tokens.dense 0.weight";
+        assert_eq!(child.values(&named(&at, place)), whole.values(&named(&places, place)));
+        assert_eq!(at.values().filter(|p| p.contains("place 3")).count(), 0);
+    }
 
     #[test]
     fn every_kind_of_network_runs_on_the_engine_as_on_the_reference() {
