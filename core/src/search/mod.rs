@@ -18,6 +18,7 @@ pub mod examples;
 pub mod gdas;
 pub mod halving;
 pub mod latency;
+mod limits;
 pub mod linalg;
 pub mod local;
 #[cfg(feature = "compute")]

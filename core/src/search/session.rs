@@ -1,5 +1,6 @@
 //! What every strategy works with: drawing, limits, duplicates, evaluation, history.
 
+use super::limits::{SMALL, limits, over};
 use super::{LocalFuture, Objectives};
 use crate::model::Graph;
 use crate::order::Order;
@@ -116,30 +117,6 @@ impl Scored {
 /// The best of several, the first of equals.
 pub fn best<'a>(scored: impl IntoIterator<Item = &'a Rc<Scored>>) -> Option<&'a Rc<Scored>> {
     scored.into_iter().reduce(|a, b| if b.better_than(a) { b } else { a })
-}
-
-fn over(costs: &Metrics, metric: Metric, most: f64) -> bool {
-    costs.iter().any(|(m, v)| *m == metric && *v > most)
-}
-
-/// Values in a sample for which [`space::Entry::room`] is meant.
-const SMALL: f64 = 64.0;
-
-/// The most that a candidate may cost, by metric. What is left to the space grows with the samples: MACs as they do,
-/// parameters, of which only some spaces have more for more values, as their square root does.
-fn limits(settings: &Settings, space: &str, sample: usize) -> Vec<(Metric, f64)> {
-    let [params, macs] = space::room(space).map(|room| room as f64);
-    let larger = (sample as f64 / SMALL).max(1.0);
-    let all = [
-        (Metric::Params, settings.float("limit.params"), params * larger.sqrt()),
-        (Metric::Macs, settings.float("limit.macs"), macs * larger),
-        (Metric::Bytes, settings.float("limit.bytes"), f64::INFINITY),
-        (Metric::PeakBytes, settings.float("limit.peak"), f64::INFINITY),
-        (Metric::PredictedMs, settings.float("limit.ms"), f64::INFINITY),
-    ];
-    let each =
-        all.into_iter().map(|(metric, set, suits)| (metric, if set > 0.0 { set } else { suits.ceil() }));
-    each.filter(|(_, most)| most.is_finite()).collect()
 }
 
 /// Where measurements come from: training, or a table.
