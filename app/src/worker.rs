@@ -401,20 +401,23 @@ impl Host for WorkerHost {
     }
 
     fn recall<'a>(&'a self, name: &'a str) -> LocalFuture<'a, Option<String>> {
-        let address = self.kept_at(name);
+        let (build, address) = self.kept_at(name);
         Box::pin(async move {
             let cache = kept().await.ok()?;
             let response = call(&cache, "match", &[&address.into()]).await.ok()?;
-            call(&response, "text", &[]).await.ok()?.as_string()
+            let text = call(&response, "text", &[]).await.ok()?.as_string()?;
+            // Another build computes otherwise.
+            text.strip_prefix(&build)?.strip_prefix('\n').map(str::to_owned)
         })
     }
 
     fn keep<'a>(&'a self, name: &'a str, text: String) -> LocalFuture<'a, ()> {
-        let address = self.kept_at(name);
+        let (build, address) = self.kept_at(name);
         Box::pin(async move {
             // A browser that keeps nothing measures anew.
             let Ok(cache) = kept().await else { return };
             let response = Reflect::get(&js_sys::global(), &"Response".into()).and_then(|class| {
+                let text = format!("{build}\n{text}");
                 Reflect::construct(class.unchecked_ref::<Function>(), &Array::of1(&text.into()))
             });
             if let Ok(response) = response {
@@ -425,16 +428,15 @@ impl Host for WorkerHost {
 }
 
 impl WorkerHost {
-    /// Where something is kept: by the address that this worker came from, which names the build, and by the device.
-    fn kept_at(&self, name: &str) -> String {
-        let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-        let location =
-            Reflect::get(&scope, &"location".into()).and_then(|l| Reflect::get(&l, &"href".into()));
+    /// The build that this worker is of, and where something is kept for its device: a release takes the place of
+    /// the one before.
+    fn kept_at(&self, name: &str) -> (String, String) {
+        let location = Reflect::get(&js_sys::global(), &"location".into());
+        let location = location.and_then(|l| Reflect::get(&l, &"href".into()));
         let from = location.ok().and_then(|l| l.as_string()).unwrap_or_default();
-        format!(
-            "{from}&kept={}",
-            String::from(js_sys::encode_uri_component(&format!("{name} {}", self.accelerator.name())))
-        )
+        let (script, build) = from.split_once('?').unwrap_or((&from, ""));
+        let name = js_sys::encode_uri_component(&format!("{name} {}", self.accelerator.name()));
+        (build.to_owned(), format!("{script}?kept={}", String::from(name)))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct StepTimesTask {
     pub batch: u32,
     /// What is known.
     pub table: LatencyTable,
+    /// Whether steps that an earlier run or visit has measured here are taken from there; else they are measured now.
+    pub kept: bool,
 }
 
 impl Task for StepTimesTask {
@@ -51,10 +53,11 @@ impl Task for StepTimesTask {
     }
 
     async fn run(mut self, ctx: &JobCtx<'_>) -> Result<LatencyTable> {
-        if self.table.0.is_empty() {
-            self.table = recall(ctx.host, KEPT).await;
+        let batch = self.batch.max(1) as usize;
+        if self.kept {
+            self.table.take(&recall(ctx.host, KEPT).await, &self.model, batch)?;
         }
-        if self.table.learn(&self.model, self.batch.max(1) as usize, &|| ctx.host.now_ms())? > 0 {
+        if self.table.learn(&self.model, batch, &|| ctx.host.now_ms())? > 0 {
             keep(ctx.host, KEPT, &self.table).await;
         }
         Ok(self.table)

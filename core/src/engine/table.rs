@@ -49,6 +49,19 @@ impl LatencyTable {
         Ok(new)
     }
 
+    /// Takes those steps of a model that are not known here from another table, where that knows them.
+    ///
+    /// # Errors
+    /// The model cannot be planned.
+    pub fn take(&mut self, from: &Self, model: &Model, batch: usize) -> Result<()> {
+        for key in keys(&Plan::new(model, batch)?, model) {
+            if let Some(ms) = from.0.get(&key) {
+                self.0.entry(key).or_insert(*ms);
+            }
+        }
+        Ok(())
+    }
+
     /// As text, a line for each entry.
     pub fn write(&self) -> String {
         self.0.iter().map(|(key, ms)| format!("{ms} {key}\n")).collect()
@@ -207,5 +220,24 @@ mod tests {
         }
         plan.run(&input, &mut after).unwrap();
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn only_a_model_s_own_steps_are_taken_from_another_table() {
+        let (small, large) = (network(&[4]), network(&[4, 8]));
+        let (mut kept, clock) = (LatencyTable::default(), clock());
+        kept.learn(&large, 1, &clock).unwrap();
+        let mut table = LatencyTable::default();
+        table.take(&kept, &small, 1).unwrap();
+        assert!(!table.0.is_empty() && table.0.len() < kept.0.len());
+        assert!(table.0.iter().all(|(key, ms)| kept.0[key] == *ms));
+        let mut other = LatencyTable::default();
+        other.take(&kept, &small, 2).unwrap();
+        assert!(other.0.is_empty(), "two samples at once are other steps");
+        let first = table.0.keys().next().cloned().unwrap();
+        let mut known = LatencyTable(BTreeMap::from([(first.clone(), 7.0)]));
+        known.take(&kept, &small, 1).unwrap();
+        assert_eq!(known.0[&first], 7.0, "what is known already stays");
+        assert_eq!(LatencyTable::read(&table.write()), Some(table));
     }
 }

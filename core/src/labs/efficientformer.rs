@@ -500,7 +500,7 @@ mod run {
             // One after the other, before anything else runs: two at once would time each other.
             for graph in all {
                 let model = Box::new(Model::init(graph, 0));
-                table = study.spawn(&StepTimesTask { model, batch: 1, table }).await?;
+                table = study.spawn(&StepTimesTask { model, batch: 1, table, kept: false }).await?;
             }
             study.log(format!("{} steps were timed on this machine.", table.0.len()));
             costs.table = Some(table);

@@ -1,6 +1,7 @@
 //! Networks of [`super::efficientformer`]: the paper's kind, its supernet, and what they are compared with.
 
 use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Init, Model, Places, Weight};
+use crate::space::hybrid::{self, conv_norm};
 use crate::supernet::Piece;
 use crate::{Error, Result};
 
@@ -18,30 +19,13 @@ pub(super) fn one(b: &mut GraphBuilder, op: &str, inputs: &[&str], attrs: Attrs)
     Ok(b.node(op, inputs, attrs, 1)?.swap_remove(0))
 }
 
-pub(super) fn conv_norm(
-    b: &mut GraphBuilder,
-    x: &str,
-    width: usize,
-    kernel: usize,
-    options: ConvOptions,
-) -> Result<String> {
-    let y = b.conv(x, width, kernel, options)?;
-    b.batch_norm(&y)
-}
-
 pub(super) fn strided() -> ConvOptions {
     ConvOptions { stride: 2, ..ConvOptions::default() }
 }
 
 /// A block on images: x + pool(x), then an MLP of 1×1 convolutions.
 pub(super) fn image_block(b: &mut GraphBuilder, x: &str) -> Result<String> {
-    let width = b.shape(x).get(1).copied().unwrap_or(0);
-    let pooled = b.pool("AveragePool", x, 3, 1)?;
-    let x = b.add(x, &pooled)?;
-    let y = conv_norm(b, &x, EXPANSION * width, 1, ConvOptions::default())?;
-    let y = b.unary("Gelu", &y)?;
-    let y = conv_norm(b, &y, width, 1, ConvOptions::default())?;
-    b.add(&x, &y)
+    hybrid::pooling(b, x, EXPANSION)
 }
 
 /// A block on tokens: attention, then an MLP, each behind a layer norm. In the paper's networks the scores
@@ -58,29 +42,18 @@ pub(super) fn token_block(b: &mut GraphBuilder, x: &str, biased: bool) -> Result
     });
     let y = b.attention(&y, HEADS, (width / HEADS).max(1), bias.as_deref())?;
     let x = b.add(x, &y)?;
-    let y = b.layer_norm(&x)?;
-    let y = b.dense(&y, EXPANSION * width, true)?;
-    let y = b.unary("Gelu", &y)?;
-    let y = b.dense(&y, width, true)?;
-    b.add(&x, &y)
+    hybrid::token_mlp(b, &x, EXPANSION)
 }
 
 /// The image at [`SIDE`] pixels.
 pub(super) fn begin(name: &str, input: &[usize]) -> Result<(GraphBuilder, String)> {
-    let [_, h, w] = input else {
+    if input.len() != 3 {
         return Err(Error::Unsupported(format!(
             "these networks take images, but a sample here is {input:?}"
         )));
-    };
-    let mut b = GraphBuilder::new(name, input);
-    let mut x = b.input();
-    if [*h, *w] != [SIDE; 2] {
-        let attrs = Attrs::from([
-            ("axes".into(), Attr::Ints(vec![2, 3])),
-            ("sizes".into(), Attr::Ints(vec![SIDE as i64; 2])),
-        ]);
-        x = one(&mut b, "Resize", &[&x], attrs)?;
     }
+    let mut b = GraphBuilder::new(name, input);
+    let x = b.resized(&b.input(), SIDE)?;
     Ok((b, x))
 }
 

@@ -210,7 +210,7 @@ mod run {
         }
         for genome in changed.iter().flatten() {
             let model = Box::new(Model::init(settings.graph(genome)?, 1));
-            table = study.spawn(&StepTimesTask { model, batch: 1, table }).await?;
+            table = study.spawn(&StepTimesTask { model, batch: 1, table, kept: false }).await?;
         }
         let whole = predict(&table, settings.graph(&base)?)?;
         let mut costs = Vec::new();
@@ -354,7 +354,8 @@ mod run {
     async fn learn(study: &Study, table: &mut LatencyTable, graph: Graph) -> Result<()> {
         let model = Box::new(Model::init(graph, 1));
         if table.predict(&model, 1)?.is_none() {
-            *table = study.spawn(&StepTimesTask { model, batch: 1, table: table.clone() }).await?;
+            *table =
+                study.spawn(&StepTimesTask { model, batch: 1, table: table.clone(), kept: false }).await?;
         }
         Ok(())
     }

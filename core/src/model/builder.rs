@@ -275,6 +275,18 @@ impl GraphBuilder {
         )
     }
 
+    /// Images of `side` × `side` pixels, by repeating or leaving out pixels; those that are so already stay.
+    ///
+    /// # Errors
+    /// `x` is not `[batch, channels, height, width]`.
+    pub fn resized(&mut self, x: &str, side: usize) -> Result<String> {
+        if matches!(self.shape(x), [_, _, h, w] if [*h, *w] == [side; 2]) {
+            return Ok(x.to_owned());
+        }
+        let axes = ("axes".into(), Attr::Ints(vec![2, 3]));
+        self.one("Resize", &[x], Attrs::from([axes, ("sizes".into(), Attr::Ints(vec![side as i64; 2]))]))
+    }
+
     /// The finished graph.
     ///
     /// # Errors

@@ -163,6 +163,29 @@ impl GraphBuilder {
         self.reshape(&y, &[tokens, heads * width])
     }
 
+    /// What each token takes from the others: scores as shares. The first `softmax` heads, counted along `axis`,
+    /// by a softmax; the others divide by the number of tokens (scaling attention: Zeng et al., "MPCViT", ICCV
+    /// 2023, arXiv:2211.13955).
+    ///
+    /// # Errors
+    /// The scores have no such axis.
+    pub fn shares(&mut self, scores: &str, axis: usize, softmax: usize) -> Result<String> {
+        let shape = self.shape(scores);
+        let (tokens, heads) = (shape.last().copied().unwrap_or(1), shape.get(axis).copied().unwrap_or(0));
+        let last = Attrs::from([("axis".into(), Attr::Int(-1))]);
+        match softmax {
+            0 => self.scaled(scores, 1.0 / tokens as f32),
+            n if n >= heads => self.single("Softmax", &[scores], last),
+            n => {
+                let first = self.slice(scores, axis, 0..n)?;
+                let first = self.single("Softmax", &[&first], last)?;
+                let rest = self.slice(scores, axis, n..heads)?;
+                let rest = self.scaled(&rest, 1.0 / tokens as f32)?;
+                self.concat(&[&first, &rest], axis as i64)
+            }
+        }
+    }
+
     /// Multi-head self-attention (Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762):
     /// softmax(Q·Kᵀ/√width + mask)·V for each head, then a projection back to as many features as `x` has.
     /// No shortcut, no norm, no biases on queries and keys. A `mask` is added to the scores.
@@ -170,6 +193,30 @@ impl GraphBuilder {
     /// # Errors
     /// `x` is not `[batch, tokens, features]`, or the mask does not fit.
     pub fn attention(&mut self, x: &str, heads: usize, width: usize, mask: Option<&str>) -> Result<String> {
+        self.attention_by(x, heads, width, &mut |b, scores| {
+            let softmax = Attrs::from([("axis".into(), Attr::Int(-1))]);
+            match mask {
+                Some(mask) => {
+                    let scores = b.add(scores, mask)?;
+                    b.single("Softmax", &[&scores], softmax)
+                }
+                None => b.single("Softmax", &[scores], softmax),
+            }
+        })
+    }
+
+    /// The same with other shares than softmax's: what `shares` makes of Q·Kᵀ/√width,
+    /// `[batch, heads, tokens, tokens]`.
+    ///
+    /// # Errors
+    /// As those of [`Self::attention`] and of `shares`.
+    pub fn attention_by(
+        &mut self,
+        x: &str,
+        heads: usize,
+        width: usize,
+        shares: &mut dyn FnMut(&mut Self, &str) -> Result<String>,
+    ) -> Result<String> {
         let features = match self.shape(x) {
             [_, _, features] => *features,
             other => return Err(Error::Unsupported(format!("attention is over tokens, not over {other:?}"))),
@@ -181,11 +228,8 @@ impl GraphBuilder {
         let [q, k, v] = parts;
         let k = self.transpose(&k?, &[0, 1, 3, 2])?;
         let scores = self.matmul(&q?, &k)?;
-        let mut scores = self.scaled(&scores, 1.0 / (width.max(1) as f32).sqrt())?;
-        if let Some(mask) = mask {
-            scores = self.add(&scores, mask)?;
-        }
-        let shares = self.single("Softmax", &[&scores], Attrs::from([("axis".into(), Attr::Int(-1))]))?;
+        let scores = self.scaled(&scores, 1.0 / (width.max(1) as f32).sqrt())?;
+        let shares = shares(self, &scores)?;
         let y = self.matmul(&shares, &v?)?;
         let y = self.join_heads(&y)?;
         self.dense(&y, features, true)
@@ -250,6 +294,26 @@ mod tests {
             for (have, want) in have.iter().zip(by_hand(&model, &input, causal)) {
                 assert!((have - want).abs() < 1e-5, "{have} {want}");
             }
+        }
+    }
+
+    #[test]
+    fn some_heads_take_softmax_shares_and_the_others_scaled_scores() {
+        let input: Vec<f32> = (0..2 * 9).map(|i| (i as f32 * 1.3).cos()).collect();
+        let softmax = |row: &[f32]| -> Vec<f32> {
+            let sum: f32 = row.iter().map(|v| v.exp()).sum();
+            row.iter().map(|v| v.exp() / sum).collect()
+        };
+        let scaled = |row: &[f32]| -> Vec<f32> { row.iter().map(|v| v / 3.0).collect() };
+        for heads in 0..=2 {
+            // [batch, heads, tokens, tokens]
+            let mut b = GraphBuilder::new("shares", &[2, 3, 3]);
+            let x = b.input();
+            let y = b.shares(&x, 1, heads).unwrap();
+            let have = reference::run(&Model::init(b.finish(&y).unwrap(), 1), &input).unwrap();
+            let want = input.chunks(3).enumerate();
+            let want = want.flat_map(|(i, row)| if i / 3 < heads { softmax(row) } else { scaled(row) });
+            assert!(have.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{heads}: {have:?}");
         }
     }
 

@@ -51,7 +51,7 @@ pub static EXAMPLES: &[Example] = &[
     },
     Example {
         strategy: "one-shot",
-        name: "Share weights between MobileNets",
+        name: "Search elastic MobileNets",
         what: "Elastic MobileNets are parts of the largest one. “Inside” draws what each network reads right with shared weights and trained alone; “Best so far” how well the two rank alike.",
         seed: 1,
         settings: &[("space", "elastic")],

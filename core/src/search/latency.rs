@@ -11,6 +11,12 @@ static SPECS: &[ParamSpec] = &[
         "cpu",
         "On the CPU every step of the engine's plan is timed, on the GPU every operator as training runs it, passes queued one behind the other. Each device has a table of its own, which is kept for later visits.",
     ),
+    ParamSpec::bool(
+        "latency.again",
+        "Measure again",
+        false,
+        "Steps that an earlier run has timed here are timed anew; do that where something else ran at the time.",
+    ),
     ParamSpec::int("latency.networks", "Networks", 4, 200, 20, "How many networks are drawn and timed."),
     ParamSpec::int(
         "latency.batch",
@@ -106,6 +112,7 @@ mod run {
                 spec.data
             )));
         }
+        let kept = !spec.config.bool(&specs, "latency.again");
         let gpu = spec.config.text(&specs, "latency.on") == "gpu";
         let (mut table, mut rows) = (LatencyTable::default(), Vec::new());
         for (i, (label, graph)) in drawn.into_iter().enumerate() {
@@ -114,10 +121,10 @@ mod run {
             // One after the other: two at once would time each other.
             let (predicted, measured);
             if gpu {
-                let times = ctx.spawn(&DeviceTimesTask { model, batch, table }).await?;
+                let times = ctx.spawn(&DeviceTimesTask { model, batch, table, kept }).await?;
                 (table, predicted, measured) = (times.table, times.predicted_ms, times.measured_ms);
             } else {
-                table = ctx.spawn(&StepTimesTask { model: model.clone(), batch, table }).await?;
+                table = ctx.spawn(&StepTimesTask { model: model.clone(), batch, table, kept }).await?;
                 measured = ctx.spawn(&LatencyTask { model: model.clone(), batch }).await?.median_ms;
                 predicted = table.predict(&model, batch as usize)?.unwrap_or(f64::NAN);
             }

@@ -41,11 +41,7 @@ impl OnPool {
         seed: u64,
         spent: Rc<Cell<u64>>,
     ) -> Result<Self> {
-        let own = |key: &String| space.method().params.iter().any(|p| p.key == key);
-        let config = Config(
-            config.0.iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.clone(), v.clone())).collect(),
-        );
-        let net = Spec { space: space.method().id.into(), config };
+        let net = Spec::of(space, config);
         let (shape, classes) = (described.shape.as_slice(), described.classes);
         let relaxable = relax::get(&net.space)?;
         let choices = relaxable.choices(&net.config, form);

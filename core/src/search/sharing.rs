@@ -38,11 +38,7 @@ impl OnPool {
         seed: u64,
         spent: Rc<Cell<u64>>,
     ) -> Result<Self> {
-        let own = |key: &String| space.method().params.iter().any(|p| p.key == key);
-        let config = &settings.config.0;
-        let config =
-            Config(config.iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.clone(), v.clone())).collect());
-        let spec = Spec { space: space.method().id.into(), config };
+        let spec = Spec::of(space, &settings.config);
         let net = Supernet::new(&spec, &described.shape, described.classes)?;
         let task = SuperTask {
             label: format!("shared weights of “{}”", space.method().name),

@@ -58,7 +58,12 @@ impl Timed {
     /// Measures those steps of a network that are not known.
     async fn learn(&mut self, ctx: &RunCtx, graph: &Graph) -> Result<()> {
         let model = Box::new(Model::init(graph.clone(), 0));
-        let task = StepTimesTask { model: model.clone(), batch: 1, table: std::mem::take(&mut self.table) };
+        let task = StepTimesTask {
+            model: model.clone(),
+            batch: 1,
+            table: std::mem::take(&mut self.table),
+            kept: true,
+        };
         self.table = ctx.spawn(&task).await?;
         if let Some(ms) = self.table.predict(&model, 1)? {
             self.known.push((graph.analyze(1)?.total.macs as f64, ms));

@@ -12,7 +12,7 @@
 
 use super::nasnet_cell::{project, separable};
 use super::{Gene, Genome, Space, check};
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder};
+use crate::model::{ConvOptions, Graph, GraphBuilder};
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
 use crate::{Error, Result};
@@ -171,7 +171,7 @@ pub(crate) fn skeleton<B: AsMut<GraphBuilder>>(
     cell: &mut dyn FnMut(&mut B, Cell<'_>) -> Result<Vec<String>>,
 ) -> Result<String> {
     let side = shape.resolution;
-    let [_, h, w] = input else {
+    let [_, _, _] = input else {
         return Err(Error::Unsupported(format!(
             "DARTS cells take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
         )));
@@ -183,14 +183,7 @@ pub(crate) fn skeleton<B: AsMut<GraphBuilder>>(
         ));
     }
     let outer = b.as_mut();
-    let mut x = outer.input();
-    if [*h, *w] != [side, side] {
-        let attrs = Attrs::from([
-            ("axes".into(), Attr::Ints(vec![2, 3])),
-            ("sizes".into(), Attr::Ints(vec![side as i64; 2])),
-        ]);
-        x = outer.node("Resize", &[&x], attrs, 1)?.swap_remove(0);
-    }
+    let x = outer.resized(&outer.input(), side)?;
     outer.place("stem");
     let x = outer.conv(&x, shape.channels, 3, ConvOptions { stride: 2, ..ConvOptions::default() })?;
     let stem = outer.batch_norm(&x)?;

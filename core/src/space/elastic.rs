@@ -9,7 +9,7 @@
 //! starts at zero.
 
 use super::{Gene, Genome, Space, check};
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Places};
+use crate::model::{ConvOptions, Graph, GraphBuilder, Places};
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
 use crate::{Error, Result};
@@ -130,22 +130,15 @@ pub(crate) fn placed(
     classes: usize,
 ) -> Result<(Graph, Places)> {
     check(&Elastic.genes(config), genome)?;
-    let [_, h, w] = input else {
+    let [_, _, _] = input else {
         return Err(Error::Unsupported(format!(
             "elastic MobileNets take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
         )));
     };
     let expansion = config.count(METHOD.params, "elastic.expansion").max(1);
     let mut b = GraphBuilder::new(&Elastic.label(config, genome), input);
-    let mut x = b.input();
     let side = resolution(config, genome);
-    if [*h, *w] != [side, side] {
-        let attrs = Attrs::from([
-            ("axes".into(), Attr::Ints(vec![2, 3])),
-            ("sizes".into(), Attr::Ints(vec![side as i64; 2])),
-        ]);
-        x = b.node("Resize", &[&x], attrs, 1)?.swap_remove(0);
-    }
+    let mut x = b.resized(&b.input(), side)?;
     b.place("stem");
     // As wide as the first stage is at least: the stem is the same in every network.
     let stem = widths(config, 0).first().copied().unwrap_or(4);

@@ -107,7 +107,8 @@ fn channels(b: &GraphBuilder, x: &str) -> usize {
     b.shape(x).get(1).copied().unwrap_or(1)
 }
 
-fn conv_norm(
+/// A convolution with its norm.
+pub(crate) fn conv_norm(
     b: &mut GraphBuilder,
     x: &str,
     width: usize,
@@ -133,7 +134,8 @@ fn convolution(b: &mut GraphBuilder, x: &str, expansion: usize) -> Result<String
     b.add(x, &y)
 }
 
-fn pooling(b: &mut GraphBuilder, x: &str, expansion: usize) -> Result<String> {
+/// x + pool(x), then an MLP of 1×1 convolutions with its shortcut.
+pub(crate) fn pooling(b: &mut GraphBuilder, x: &str, expansion: usize) -> Result<String> {
     let width = channels(b, x);
     let pooled = b.pool("AveragePool", x, 3, 1)?;
     let x = b.add(x, &pooled)?;
@@ -143,21 +145,14 @@ fn pooling(b: &mut GraphBuilder, x: &str, expansion: usize) -> Result<String> {
     b.add(&x, &y)
 }
 
-/// What softmax heads look at, and what scaling heads do: `[batch, heads, tokens, tokens]` of scores as shares.
-fn shares(b: &mut GraphBuilder, scores: &str, heads: usize, scaling: usize) -> Result<String> {
-    let tokens = b.shape(scores).last().copied().unwrap_or(1);
-    let softmax = |b: &mut GraphBuilder, x: &str| one(b, "Softmax", &[x], &[("axis", Attr::Int(-1))]);
-    match scaling {
-        0 => softmax(b, scores),
-        n if n == heads => b.scaled(scores, 1.0 / tokens as f32),
-        n => {
-            let first = b.slice(scores, 1, 0..heads - n)?;
-            let first = softmax(b, &first)?;
-            let rest = b.slice(scores, 1, heads - n..heads)?;
-            let rest = b.scaled(&rest, 1.0 / tokens as f32)?;
-            b.concat(&[&first, &rest], 1)
-        }
-    }
+/// An MLP behind a layer norm, with its shortcut, over `[batch, tokens, features]`.
+pub(crate) fn token_mlp(b: &mut GraphBuilder, x: &str, expansion: usize) -> Result<String> {
+    let features = b.shape(x).last().copied().unwrap_or(0);
+    let y = b.layer_norm(x)?;
+    let y = b.dense(&y, expansion * features, true)?;
+    let y = b.unary("Gelu", &y)?;
+    let y = b.dense(&y, features, true)?;
+    b.add(x, &y)
 }
 
 fn attention(
@@ -175,25 +170,10 @@ fn attention(
     };
     let each = (features / heads).max(1);
     let x = b.tokens(x)?;
-    let norm = b.layer_norm(&x)?;
-    let parts = [false, false, true].map(|bias| -> Result<String> {
-        let y = b.dense(&norm, heads * each, bias)?;
-        b.split_heads(&y, heads, each)
-    });
-    let [q, k, v] = parts;
-    let k = b.transpose(&k?, &[0, 1, 3, 2])?;
-    let scores = b.matmul(&q?, &k)?;
-    let scores = b.scaled(&scores, 1.0 / (each as f32).sqrt())?;
-    let shares = shares(b, &scores, heads, scaling)?;
-    let y = b.matmul(&shares, &v?)?;
-    let y = b.join_heads(&y)?;
-    let y = b.dense(&y, features, true)?;
-    let x = b.add(&x, &y)?;
     let y = b.layer_norm(&x)?;
-    let y = b.dense(&y, expansion * features, true)?;
-    let y = b.unary("Gelu", &y)?;
-    let y = b.dense(&y, features, true)?;
-    let y = b.add(&x, &y)?;
+    let y = b.attention_by(&y, heads, each, &mut |b, scores| b.shares(scores, 1, heads - scaling))?;
+    let x = b.add(&x, &y)?;
+    let y = token_mlp(b, &x, expansion)?;
     b.image(&y, height, width)
 }
 
@@ -225,18 +205,14 @@ impl Space for Hybrid {
 
     fn graph(&self, config: &Config, genome: &Genome, input: &[usize], classes: usize) -> Result<Graph> {
         check(&self.genes(config), genome)?;
-        let [_, h, w] = input else {
+        if input.len() != 3 {
             return Err(Error::Unsupported(format!(
                 "hybrid networks take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
             )));
-        };
-        let mut b = GraphBuilder::new(&self.label(config, genome), input);
-        let mut x = b.input();
-        let side = count(config, "resolution");
-        if [*h, *w] != [side; 2] {
-            let sizes = [("axes", Attr::Ints(vec![2, 3])), ("sizes", Attr::Ints(vec![side as i64; 2]))];
-            x = one(&mut b, "Resize", &[&x], &sizes)?;
         }
+        let mut b = GraphBuilder::new(&self.label(config, genome), input);
+        let side = count(config, "resolution");
+        let mut x = b.resized(&b.input(), side)?;
         let width = widths(config).get(genome.at(0)).copied().unwrap_or(1);
         let (expansion, heads) = (count(config, "expansion"), count(config, "heads"));
         for (s, kinds) in stages(config, genome).into_iter().enumerate() {

@@ -16,7 +16,7 @@ mod chain;
 pub mod darts_cell;
 pub mod decoder;
 pub mod elastic;
-mod hybrid;
+pub mod hybrid;
 mod mlp;
 pub mod mobile;
 pub mod mobiledets;

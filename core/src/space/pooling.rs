@@ -8,7 +8,7 @@
 //! authors' code. So all placements have the same weights, and differ in MACs.
 
 use super::{Gene, Genome, Space, check};
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Init, Places};
+use crate::model::{Attrs, ConvOptions, Graph, GraphBuilder, Init, Places};
 use crate::order::Order;
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
@@ -152,21 +152,14 @@ pub(crate) fn placed(
 ) -> Result<(Graph, Places)> {
     check(&Pooling.genes(config), genome)?;
     let chosen = chosen(config, genome);
-    let [_, h, w] = input else {
+    let [_, _, _] = input else {
         return Err(Error::Unsupported(format!(
             "pooling placements take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
         )));
     };
     let mut b = GraphBuilder::new(&Pooling.label(config, genome), input);
-    let mut x = b.input();
     let side = config.count(METHOD.params, "pooling.resolution").max(4);
-    if [*h, *w] != [side, side] {
-        let attrs = Attrs::from([
-            ("axes".into(), Attr::Ints(vec![2, 3])),
-            ("sizes".into(), Attr::Ints(vec![side as i64; 2])),
-        ]);
-        x = b.node("Resize", &[&x], attrs, 1)?.swap_remove(0);
-    }
+    let mut x = b.resized(&b.input(), side)?;
     b.place("stem");
     x = b.conv(&x, width(config, 0), 3, ConvOptions::default())?;
     x = norm(&mut b, &x, "stem-norm")?;

@@ -7,7 +7,7 @@
 //! twice the channels.
 
 use super::{Gene, Genome, Space, check};
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder};
+use crate::model::{ConvOptions, Graph, GraphBuilder};
 use crate::params::{Config, ParamSpec};
 use crate::registry::{Citation, Method};
 use crate::{Error, Result};
@@ -120,20 +120,13 @@ pub(crate) fn skeleton<B: AsMut<GraphBuilder>>(
 ) -> Result<String> {
     let side = config.count(METHOD.params, "proxyless.resolution").max(4);
     let channels = config.count(METHOD.params, "proxyless.channels").max(1);
-    let [_, h, w] = input else {
+    let [_, _, _] = input else {
         return Err(Error::Unsupported(format!(
             "mobile blocks take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
         )));
     };
     let outer = b.as_mut();
-    let mut x = outer.input();
-    if [*h, *w] != [side, side] {
-        let attrs = Attrs::from([
-            ("axes".into(), Attr::Ints(vec![2, 3])),
-            ("sizes".into(), Attr::Ints(vec![side as i64; 2])),
-        ]);
-        x = outer.node("Resize", &[&x], attrs, 1)?.swap_remove(0);
-    }
+    let mut x = outer.resized(&outer.input(), side)?;
     outer.place("stem");
     x = outer.conv(&x, channels, 3, ConvOptions { stride: 2, ..ConvOptions::default() })?;
     x = outer.batch_norm(&x)?;

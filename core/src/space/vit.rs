@@ -1,6 +1,6 @@
 //! Elastic vision transformers: stages of attention blocks over tokens, in each of which the depth, the
-//! width, the heads and the hidden width are free; on demand the patch size and the rank of all
-//! matrices too.
+//! width, the heads and the hidden width are free; on demand the patch size, the rank of all matrices and
+//! what kind of attention the heads of a stage pay too.
 //!
 //! Blocks: Dosovitskiy et al., "An Image Is Worth 16×16 Words", ICLR 2021, arXiv:2010.11929, norms
 //! first; the mean of the tokens is classified. Between stages the tokens become a quarter:
@@ -16,6 +16,10 @@
 //!
 //! Low ranks and patch sizes: Liang et al., "MCUFormer", NeurIPS 2023, arXiv:2310.16898: a matrix of
 //! rank r is a product of two, the first with r columns.
+//!
+//! Kinds of attention: softmax, or scaling attention, scores divided by the number of tokens (Zeng et al.,
+//! "MPCViT", ICCV 2023, arXiv:2211.13955), for all heads of a stage or for the last half of them. Heads are
+//! alike before training, so how many are of a kind is all there is to choose; all have the same weights.
 //!
 //! Every option of a gene is larger than the one before, so the last ones together are the largest
 //! network, and others are parts of it: leading blocks, heads, channels, ranks. Patches of another size,
@@ -33,7 +37,7 @@ pub struct Vit;
 pub(super) static METHOD: Method = Method {
     id: "vit",
     name: "Elastic vision transformer",
-    sentence: "Stages of attention blocks over image patches; each stage's depth, width, heads and hidden width are free, on demand the patch size and the rank of all matrices too.",
+    sentence: "Stages of attention blocks over image patches; each stage's depth, width, heads and hidden width are free, on demand the patch size, the rank of all matrices and the kind of attention of every head too.",
     formula: "x ← x + MHA(LN(x)),  x ← x + MLP(LN(x))",
     citation: Citation {
         authors: "Liao, Karaman and Sze",
@@ -111,6 +115,12 @@ pub(super) static METHOD: Method = Method {
             false,
             "Whether all matrices may be products of two, of a quarter or a half of the full rank.",
         ),
+        ParamSpec::bool(
+            "vit.free-attention",
+            "Attention is free",
+            false,
+            "Whether all heads of a stage, or half of them, may divide their scores by the number of tokens in place of a softmax.",
+        ),
         ParamSpec::int(
             "vit.windows",
             "Stages with windows",
@@ -153,6 +163,8 @@ enum What {
     Width(usize),
     Heads(usize),
     Hidden(usize),
+    /// Halves of a stage's heads that have a softmax.
+    Softmax(usize),
 }
 
 /// What a network is, read from its genome.
@@ -174,6 +186,8 @@ struct Stage {
     width: usize,
     heads: usize,
     hidden: usize,
+    /// Heads that have a softmax; the others divide by the number of tokens.
+    softmax: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +227,7 @@ fn choices(config: &Config) -> Vec<(What, Vec<usize>)> {
         all.push((What::Heads(s), parts(count(config, "heads") << s, 1)));
         let free = flag(config, "free-hidden");
         all.push((What::Hidden(s), if free { parts(hidden, 2) } else { vec![hidden] }));
+        all.push((What::Softmax(s), if flag(config, "free-attention") { vec![0, 1, 2] } else { vec![2] }));
     }
     all
 }
@@ -231,6 +246,7 @@ impl Plan {
             width: of(What::Width(s)),
             heads: of(What::Heads(s)),
             hidden: of(What::Hidden(s)),
+            softmax: of(What::Heads(s)) * of(What::Softmax(s)) / 2,
         };
         Self {
             side: count(config, "resolution"),
@@ -346,24 +362,24 @@ impl Net<'_> {
     }
 
     /// Attention of queries to keys and values, each `[batch, tokens, heads·width]`, in windows of
-    /// `window` keys a side where there are some. `sides`: of the queries' and of the keys' square.
+    /// `window` keys a side where there are some; the first `softmax` of the `heads` with a softmax. `sides`: of
+    /// the queries' and of the keys' square.
     fn attend(
         &mut self,
         qkv: [&str; 3],
-        heads: usize,
+        [heads, softmax]: [usize; 2],
         sides: [usize; 2],
         window: Option<usize>,
     ) -> Result<String> {
         let width = self.plan.head_width;
         let scale = 1.0 / (width as f32).sqrt();
         let [q, k, v] = qkv;
-        let softmax = [("axis", Attr::Int(-1))];
         let Some(window) = window else {
             let (q, k) = (self.b.split_heads(q, heads, width)?, self.b.split_heads(k, heads, width)?);
             let k = self.b.transpose(&k, &[0, 1, 3, 2])?;
             let scores = self.b.matmul(&q, &k)?;
             let scores = self.b.scaled(&scores, scale)?;
-            let shares = self.one("Softmax", &scores, &softmax)?;
+            let shares = self.b.shares(&scores, 1, softmax)?;
             let v = self.b.split_heads(v, heads, width)?;
             let y = self.b.matmul(&shares, &v)?;
             return self.b.join_heads(&y);
@@ -381,7 +397,7 @@ impl Net<'_> {
         let k = self.b.transpose(&k, &[0, 1, 2, 4, 3])?;
         let scores = self.b.matmul(&q, &k)?;
         let scores = self.b.scaled(&scores, scale)?;
-        let shares = self.one("Softmax", &scores, &softmax)?;
+        let shares = self.b.shares(&scores, 2, softmax)?;
         let y = self.b.matmul(&shares, &v)?;
         let y = self.b.transpose(&y, &[0, 1, 3, 2, 4])?;
         let n = sides[0] / inner;
@@ -415,7 +431,7 @@ impl Net<'_> {
             q = self.pool("MaxPool", &q, side)?;
             after = side / 2;
         }
-        let y = self.attend([&q, &k, &v], stage.heads, [after, side], window)?;
+        let y = self.attend([&q, &k, &v], [stage.heads, stage.softmax], [after, side], window)?;
         let y = self.dense(&y, stage.width, true)?;
         let x = self.b.add(&shortcut, &y)?;
         let y = self.b.layer_norm(&x)?;
@@ -456,7 +472,7 @@ pub(crate) fn placed(
     classes: usize,
 ) -> Result<(Graph, Places)> {
     check(&Vit.genes(config), genome)?;
-    let [_, h, w] = input else {
+    let [_, _, _] = input else {
         return Err(Error::Unsupported(format!(
             "vision transformers take images (channels, height, width), but a sample here is {input:?}; choose the MLP space"
         )));
@@ -486,11 +502,7 @@ pub(crate) fn placed(
         place: String::new(),
         matrices: 0,
     };
-    let mut x = net.b.input();
-    if [*h, *w] != [plan.side; 2] {
-        let sizes = Attr::Ints(vec![plan.side as i64; 2]);
-        x = net.one("Resize", &x, &[("axes", Attr::Ints(vec![2, 3])), ("sizes", sizes)])?;
-    }
+    let mut x = net.b.resized(&net.b.input(), plan.side)?;
     let Some(first) = plan.stages.first() else {
         return Err(Error::config("vit.stages", "a network has at least one stage"));
     };
@@ -572,9 +584,14 @@ impl Space for Vit {
             What::Width(s) => format!("stage {} width", s + 1),
             What::Heads(s) => format!("stage {} heads", s + 1),
             What::Hidden(s) => format!("stage {} hidden width", s + 1),
+            What::Softmax(s) => format!("stage {} attention", s + 1),
         };
         let free = choices(config).into_iter().filter(|c| c.1.len() > 1);
-        free.map(|(what, options)| Gene::new(name(what), options)).collect()
+        free.map(|(what, options)| match what {
+            What::Softmax(_) => Gene::new(name(what), ["scaling", "half scaling", "softmax"]),
+            _ => Gene::new(name(what), options),
+        })
+        .collect()
     }
 
     fn graph(&self, config: &Config, genome: &Genome, input: &[usize], classes: usize) -> Result<Graph> {
@@ -590,9 +607,10 @@ impl Space for Vit {
         if flag(config, "free-rank") {
             words.push(["", "quarter rank", "half rank", "", "full rank"][plan.quarters.min(4)].into());
         }
-        words.extend(
-            plan.stages.iter().map(|s| format!("{}×{} h{} f{}", s.depth, s.width, s.heads, s.hidden)),
-        );
+        words.extend(plan.stages.iter().map(|s| {
+            let softmax = if s.softmax < s.heads { format!(" s{}", s.softmax) } else { String::new() };
+            format!("{}×{} h{}{softmax} f{}", s.depth, s.width, s.heads, s.hidden)
+        }));
         words.join(", ")
     }
 }

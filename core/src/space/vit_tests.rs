@@ -47,7 +47,7 @@ fn attention(side: usize, window: Option<usize>, queries: usize) -> Graph {
     let mut net = Net { b, plan: &plan, place: String::new(), matrices: 0 };
     let x = net.b.input();
     let q = if queries == side { x.clone() } else { net.pool("MaxPool", &x, side).unwrap() };
-    let y = net.attend([&q, &x, &x], 2, [queries, side], window).unwrap();
+    let y = net.attend([&q, &x, &x], [2, 1], [queries, side], window).unwrap();
     net.b.finish(&y).unwrap()
 }
 
@@ -154,4 +154,30 @@ fn places_are_the_same_in_every_network() {
     assert_eq!(positions(&coarse).len(), 2);
     // Stage 1 of coarse patches and stage 2 of fine ones are as many tokens at other places.
     assert!(positions(&coarse).iter().all(|p| !positions(&fine).contains(p)));
+}
+
+#[test]
+fn heads_of_every_kind_have_the_same_weights() {
+    for windows in [0, 2] {
+        let config =
+            config(&[("free-attention", ParamValue::Bool(true)), ("windows", ParamValue::Int(windows))]);
+        let genes = Vit.genes(&config);
+        let places: Vec<usize> = (0..genes.len()).filter(|g| genes[*g].name.ends_with("attention")).collect();
+        assert_eq!((genes.len(), places.len()), (10, 2));
+        let of = |kinds: [u8; 2]| {
+            let mut genome = Genome(genes.iter().map(|g| (g.options.len() - 1) as u8).collect());
+            places.iter().zip(kinds).for_each(|(place, kind)| genome.0[*place] = kind);
+            (Vit.graph(&config, &genome, &[1, 8, 8], 10).unwrap(), Vit.label(&config, &genome))
+        };
+        let softmaxes = |kinds| of(kinds).0.nodes.iter().filter(|n| n.op == "Softmax").count();
+        // Two blocks a stage.
+        assert_eq!([[0, 0], [1, 0], [2, 1], [2, 2]].map(softmaxes), [0, 2, 4, 4]);
+        let trained = |kinds| -> Vec<(String, Vec<usize>)> {
+            let graph = of(kinds).0;
+            let trained = graph.params.into_iter().filter(|p| p.1.trainable);
+            trained.map(|(name, p)| (name, p.shape)).collect()
+        };
+        assert_eq!(trained([2, 2]), trained([0, 1]));
+        assert!(of([1, 2]).1.contains("h2 s1") && !of([2, 2]).1.contains(" s"), "{}", of([1, 2]).1);
+    }
 }

@@ -90,6 +90,18 @@ pub struct Spec {
     pub config: Config,
 }
 
+impl Spec {
+    /// The supernet of a space, under what a search's settings say of that space.
+    pub fn of(space: &dyn Space, settings: &Config) -> Self {
+        let own = |key: &str| space.method().params.iter().any(|p| p.key == key);
+        let config = settings.0.iter().filter(|(key, _)| own(key));
+        Self {
+            space: space.method().id.into(),
+            config: Config(config.map(|(k, v)| (k.clone(), v.clone())).collect()),
+        }
+    }
+}
+
 /// Draws of a genome before a space is given up as empty.
 const DRAWS: usize = 1000;
 

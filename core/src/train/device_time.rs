@@ -34,6 +34,8 @@ pub struct DeviceTimesTask {
     pub batch: u32,
     /// What is known.
     pub table: LatencyTable,
+    /// Whether nodes that an earlier run or visit has measured here are taken from there; else they are measured now.
+    pub kept: bool,
 }
 
 /// What came of it.
@@ -61,11 +63,9 @@ impl Task for DeviceTimesTask {
                 "the jobs run on the CPU here; switch to the GPU engine to time it".into(),
             ));
         }
-        let table = match self.table.0.is_empty() {
-            true => recall(ctx.host, KEPT).await,
-            false => self.table,
-        };
-        let done = measure(&self.model, self.batch.max(1) as usize, table, &ctx.device, ctx.host).await?;
+        let kept = if self.kept { recall(ctx.host, KEPT).await } else { LatencyTable::default() };
+        let batch = self.batch.max(1) as usize;
+        let done = measure(&self.model, batch, (self.table, &kept), &ctx.device, ctx.host).await?;
         keep(ctx.host, KEPT, &done.table).await;
         Ok(done)
     }
@@ -103,14 +103,14 @@ async fn each(host: &dyn Host, pass: &dyn Fn() -> Result<Value>) -> Result<f64> 
     Ok(samples[SAMPLES / 2].max(0.0))
 }
 
-/// Measures what [`DeviceTimesTask`] does, on any device.
+/// Measures what [`DeviceTimesTask`] does, on any device: `table` is what is known, `kept` what else may be taken over.
 ///
 /// # Errors
 /// The network cannot be run on the device.
 pub(crate) async fn measure(
     model: &Model,
     batch: usize,
-    mut table: LatencyTable,
+    (mut table, kept): (LatencyTable, &LatencyTable),
     device: &Device,
     host: &dyn Host,
 ) -> Result<DeviceTimes> {
@@ -120,8 +120,9 @@ pub(crate) async fn measure(
     let mut predicted_ms = 0.0;
     for step in 0..plan.len() {
         let key = plan.describe(step, &shapes);
-        if let Some(ms) = table.0.get(&key) {
+        if let Some(ms) = table.0.get(&key).or(kept.0.get(&key)).copied() {
             predicted_ms += ms;
+            table.0.insert(key, ms);
             continue;
         }
         host.checkpoint().await?;
@@ -206,17 +207,24 @@ mod tests {
 
     #[test]
     fn every_kind_of_node_is_measured_once() {
-        let (host, device) = (Still::default(), Device::flex());
+        let (host, device, none) = (Still::default(), Device::flex(), LatencyTable::default());
         let first =
-            block_on(measure(&network_of(&[4, 4]), 2, LatencyTable::default(), &device, &host)).unwrap();
+            block_on(measure(&network_of(&[4, 4]), 2, (LatencyTable::default(), &none), &device, &host))
+                .unwrap();
         let kinds = first.table.0.len();
         // Two convolutions, one Relu and one Add of one size, pooling, Flatten, the layer's product.
         assert!((7..=8).contains(&kinds), "{:?}", first.table);
-        let again = block_on(measure(&network_of(&[4, 4]), 2, first.table.clone(), &device, &host)).unwrap();
+        let again =
+            block_on(measure(&network_of(&[4, 4]), 2, (first.table.clone(), &none), &device, &host)).unwrap();
         assert_eq!(again.table, first.table, "nothing new");
         assert_eq!(again.predicted_ms, first.predicted_ms);
-        let wider = block_on(measure(&network_of(&[4, 8]), 2, first.table, &device, &host)).unwrap();
+        let wider =
+            block_on(measure(&network_of(&[4, 8]), 2, (none.clone(), &first.table), &device, &host)).unwrap();
         assert!(wider.table.0.len() > kinds);
+        let shared: Vec<_> =
+            wider.table.0.iter().filter(|(key, _)| first.table.0.contains_key(*key)).collect();
+        assert!(shared.len() >= 3, "{shared:?}");
+        assert!(shared.iter().all(|(key, ms)| first.table.0[*key] == **ms), "what was kept is taken over");
     }
 
     #[test]
@@ -251,8 +259,12 @@ mod tests {
     fn on_the_cpu_it_says_what_to_do() {
         let (host, data) = (Still::default(), BTreeMap::new());
         let ctx = JobCtx { data: &data, host: &host, device: Device::flex() };
-        let task =
-            DeviceTimesTask { model: Box::new(network_of(&[2])), batch: 1, table: LatencyTable::default() };
+        let task = DeviceTimesTask {
+            model: Box::new(network_of(&[2])),
+            batch: 1,
+            table: LatencyTable::default(),
+            kept: true,
+        };
         assert!(block_on(task.run(&ctx)).unwrap_err().to_string().contains("GPU engine"));
     }
 }

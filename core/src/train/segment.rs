@@ -7,7 +7,7 @@ use super::TrainConfig;
 use super::custom::Custom;
 use crate::data::generated::scenes::{self, Scene};
 use crate::job::{JobCtx, Task};
-use crate::model::{Attr, Attrs, ConvOptions, Graph, GraphBuilder, Model};
+use crate::model::{Attrs, ConvOptions, Graph, GraphBuilder, Model};
 use crate::ops::Value;
 use crate::protocol::JobProgress;
 use crate::rng::{self, Rng};
@@ -25,15 +25,6 @@ pub const SIDE: usize = 16;
 const SHAPES: usize = 3;
 /// Channels of a decoder.
 const DECODER: usize = 16;
-
-/// Scales a tensor to `side` × `side`, by repeating pixels.
-fn resize(b: &mut GraphBuilder, x: &str, side: usize) -> Result<String> {
-    let attrs = Attrs::from([
-        ("axes".into(), Attr::Ints(vec![2, 3])),
-        ("sizes".into(), Attr::Ints(vec![side as i64; 2])),
-    ]);
-    Ok(b.node("Resize", &[x], attrs, 1)?.swap_remove(0))
-}
 
 /// The blocks of a network with a decoder: LR-ASPP, or else R-ASPP. Gives `[batch, classes, SIDE, SIDE]`.
 ///
@@ -57,18 +48,18 @@ pub fn segmenter(net: &Net, lite: bool) -> Result<Graph> {
         let gate = b.conv(&pooled, DECODER, 1, plain)?;
         let gate = b.unary("Sigmoid", &gate)?;
         let x = b.node("Mul", &[&x, &gate], Attrs::new(), 1)?.swap_remove(0);
-        let x = resize(&mut b, &x, twice)?;
+        let x = b.resized(&x, twice)?;
         let from_high = b.conv(&x, classes, 1, bias)?;
         let from_low = b.conv(&low, classes, 1, bias)?;
         b.add(&from_high, &from_low)?
     } else {
         let pooled = conv(&mut b, &pooled, DECODER, 1, plain, Some(false))?;
-        let pooled = resize(&mut b, &pooled, twice / 2)?;
+        let pooled = b.resized(&pooled, twice / 2)?;
         let x = b.concat(&[&x, &pooled], 1)?;
         let x = conv(&mut b, &x, DECODER, 1, plain, Some(false))?;
         b.conv(&x, classes, 1, bias)?
     };
-    let y = resize(&mut b, &logits, SIDE)?;
+    let y = b.resized(&logits, SIDE)?;
     b.finish(&y)
 }
 
