@@ -2,6 +2,7 @@
 
 pub mod bundles;
 pub mod cases;
+pub mod claims;
 pub mod pool;
 
 use std::path::PathBuf;

@@ -20,6 +20,7 @@ use espalier_core::protocol::{Event, Metric, Metrics, RunSpec};
 use espalier_core::train::evaluate::{EvaluateTask, Evaluation};
 use espalier_core::train::{Start, TrainConfig, TrainTask, Trained};
 use espalier_tests::bundles::{self, Bundle};
+use espalier_tests::claims;
 use harness::{Options, Page, dist, run};
 use std::path::Path;
 use std::time::Duration;
@@ -171,7 +172,7 @@ async fn opening(dist: &Path, report: &mut Report) {
     report.row("pause: the page answers within", format!("{:.0} ms", median(pause)), "<= 150 ms");
     report.row("stop: the page answers within", format!("{:.0} ms", median(stop)), "<= 150 ms");
     page.goto("").await;
-    let mut workers = Workers::start(&page, 1, DIGITS).await;
+    let mut workers = Workers::start(&page, "engine", 1, DIGITS).await;
     let task = step_task(1000);
     let mut ended = Vec::new();
     for _ in 0..7 {
@@ -220,10 +221,10 @@ async fn quality(dist: &Path, report: &mut Report) {
     for seed in SEEDS {
         // Leaving the page ends its workers.
         page.goto("").await;
-        let mut one = Workers::start(&page, 1, DIGITS).await;
+        let mut one = Workers::start(&page, "engine", 1, DIGITS).await;
         alone.push(one.run(spec("search", seed, None)).await.1);
         page.goto("").await;
-        let mut two = Workers::start(&page, 2, DIGITS).await;
+        let mut two = Workers::start(&page, "engine", 2, DIGITS).await;
         let (events, wall) = two.run(spec("search", seed, None)).await;
         both.push(wall);
         let (float, metrics) = made(&events, "the search");
@@ -294,7 +295,7 @@ fn step_task(epochs: u32) -> TrainTask {
 /// A training step; inference in f32 and on integers, of the networks found and of a separable one.
 async fn kernels(dist: &Path, report: &mut Report) {
     let page = Page::open(dist, "", Options::default()).await;
-    let mut one = Workers::start(&page, 1, DIGITS).await;
+    let mut one = Workers::start(&page, "engine", 1, DIGITS).await;
     let task = step_task(10);
     let mut steps = Vec::new();
     for _ in 0..7 {
@@ -375,5 +376,31 @@ fn benchmark() {
             kernels(&dist, &mut report).await;
         }
         report.print();
+    });
+}
+
+/// The GPU that the browser gives the page, in words.
+const ADAPTER: &str = "navigator.gpu.requestAdapter().then(a => [a.info.vendor, a.info.architecture, a.info.description].filter(Boolean).join(' '))";
+
+#[test]
+#[ignore = "a measurement: `cargo xtask claims --gpu`"]
+fn claims_on_the_gpu() {
+    let Some(dist) = dist() else { return };
+    let ids = std::env::var("ESPALIER_CLAIMS").unwrap_or_default();
+    let ids: Vec<&str> = ids.split_whitespace().collect();
+    if ids.is_empty() {
+        return;
+    }
+    let labs = claims::labs(&ids).unwrap();
+    run(async {
+        let page = Page::open(&dist, "", Options { webgpu: true, ..Options::default() }).await;
+        let adapter: String = page.eval(ADAPTER).await;
+        let mut workers = Workers::start(&page, "gpu", 2, DIGITS).await;
+        for lab in labs {
+            let (events, ms) = workers.run(claims::spec(lab)).await;
+            let on = Some(format!("in a browser with WebGPU: {adapter}"));
+            let spent = claims::Spent { seconds: (ms / 1e3) as u64, cpu_seconds: None, on };
+            claims::write(lab, &events, &spent).unwrap();
+        }
     });
 }

@@ -22,6 +22,7 @@ cargo xtask <command>
                       (parts: sizes, page, search, quality, kernels; all of them by default)
   run CONFIG.json     run a search or a lab natively; prints its events as JSON lines
   claims [ids]        run labs natively over several seeds and write the report the gallery shows
+  claims --gpu ids    the same of claims about a GPU, by the page's engines in headless Chromium
 
 Environment:
   ESPALIER_CACHE      folder for tools and compiled code (default ~/.cache/espalier)
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         },
         Some("test") => test::all(&env, !has("--no-browser")),
         Some("bench") => test::bench(&env, &args[1..]),
+        Some("claims") if has("--gpu") => test::claims_on_the_gpu(&env, &args[1..]),
         Some(command @ ("run" | "claims")) => test::native(&env, command, &args[1..]),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");

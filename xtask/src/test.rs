@@ -107,6 +107,23 @@ pub fn bench(env: &Env, parts: &[String]) -> Result<()> {
         .env("ESPALIER_BENCH", parts.join(" ")))
 }
 
+/// Claims about a GPU, which the page's engines measure in a browser: in software, where it has no other.
+pub fn claims_on_the_gpu(env: &Env, args: &[String]) -> Result<()> {
+    let ids: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "--gpu").collect();
+    if ids.is_empty() {
+        return Err("name the labs whose claims are about a GPU, e.g. `claims --gpu mobiledets`".into());
+    }
+    let toolchain = setup::for_build(env)?;
+    setup::browser()?;
+    build::dist(env, &toolchain, true)?;
+    run(env
+        .cargo()
+        .args(CARGO_TEST)
+        .args(["--test", "bench", "--", "--ignored", "--nocapture", "--exact", "claims_on_the_gpu"])
+        .env("ESPALIER_DIST", env.dist())
+        .env("ESPALIER_CLAIMS", ids.join(" ")))
+}
+
 /// `run` and `claims`: the same machinery as in the page, natively.
 pub fn native(env: &Env, command: &str, args: &[String]) -> Result<()> {
     let mut cargo: Command = env.cargo();

@@ -19,6 +19,8 @@ struct Frame {
     height: f64,
     right: f64,
     kinds: (Unit, Unit),
+    /// Whether everything along the horizontal axis is counted: there is no epoch 1.5.
+    counted: bool,
 }
 
 /// Dashes tell lines of one tone apart: the first is solid.
@@ -33,6 +35,7 @@ fn frame(lines: &[Line], width: f64, height: f64, x_label: &str, y_label: &str, 
     let xs = lines.iter().flat_map(|l| l.points.iter().map(|p| p.0));
     let ys =
         lines.iter().flat_map(|l| l.points.iter().map(|p| p.1).chain(l.band.iter().flat_map(|b| [b.1, b.2])));
+    let counted = xs.clone().all(|x| x.fract() == 0.0);
     let widest = lines.iter().map(|l| text_width(&l.label)).fold(0.0, f64::max);
     let right = (widest + 18.0).min(width * 0.3).max(16.0);
     let x = Scale::new(Spread::Linear, extent(xs).unwrap_or((0.0, 1.0)), (LEFT, width - right));
@@ -43,7 +46,7 @@ fn frame(lines: &[Line], width: f64, height: f64, x_label: &str, y_label: &str, 
         ys.0 = 0.0;
     }
     let y = Scale::nice(spread, ys, (height - BOTTOM, TOP), 5);
-    Frame { x, y, width, height, right, kinds: (Unit::of(x_label), Unit::of(y_label)) }
+    Frame { x, y, width, height, right, kinds: (Unit::of(x_label), Unit::of(y_label)), counted }
 }
 
 fn path(points: &[(f64, f64)], f: &Frame) -> String {
@@ -167,7 +170,7 @@ pub fn LineChart(
             }
         });
         let room = ((f.width - f.right - LEFT) / 72.0).max(2.0) as usize;
-        let x_ticks = f.x.ticks(room).into_iter().map(|v| {
+        let x_ticks = f.x.ticks(room).into_iter().filter(|v| !f.counted || v.fract() == 0.0).map(|v| {
             let x = f.x.map(v);
             view! {
                 <line class="axis" x1=x x2=x y1=bottom y2=bottom + 4.0 />

@@ -172,6 +172,9 @@ impl Schedule {
         let places: Vec<usize> = if r.is(0, "Resize") {
             // Where each value of the enlarged image comes from: the operator itself says it.
             let node = r.next("Resize")?;
+            if node.str("mode", "nearest") != "nearest" {
+                return Err(Error::shape(node, "pixels that are interpolated are not read one by one"));
+            }
             let out = shape(&node.outputs[0]);
             let mut found = vec![0.0; out.iter().product()];
             let numbers: Vec<f32> = (0..input).map(|i| i as f32).collect();

@@ -39,6 +39,14 @@ const PARAMS: &[ParamSpec] = &[
         "Passes over the training data of every placement that is trained alone.",
     ),
     ParamSpec::int(
+        "balanced-supernets.trainings",
+        "Trainings alone",
+        1,
+        10,
+        2,
+        "How often every placement is trained alone, from other weights; the mean is its accuracy. Placements differ by a point, as one training does from the next.",
+    ),
+    ParamSpec::int(
         "balanced-supernets.width",
         "Width",
         1,
@@ -92,7 +100,7 @@ pub static LAB: Lab = Lab {
     },
     family: "Search",
     mechanism: "A small ResNet of five blocks on 16×16 digits halves its resolution at three of them: 10 placements, all with the same weights. Several supernets hold such weights. W keeps a moving average of the validation accuracy of each placement in each supernet. A softmax of T·W says which supernet a placement likes; it is divided by the supernets' marginal and normalised until all are used alike. Each step draws a placement uniformly and a supernet by that probability, and trains this one only. In the end a placement is judged in its likeliest supernet.",
-    baseline: "One supernet for all placements; the same mixture without balance; the placement where a ResNet halves by default; every placement trained alone.",
+    baseline: "One supernet for all placements; the same mixture without balance; the placement where a ResNet halves by default; every placement trained alone, several times.",
     claim: "The order of the estimates agrees better with that of training alone (Kendall's τ) for the balanced mixture than for one supernet; trained alone, the placement that it chooses is at least as accurate as the default one; and the marginal of its supernets is within the threshold of uniform in every epoch.",
     breaks: "With 12 epochs of sharing each of two supernets is not done learning: on the three seeds tried, τ was 0.33 for the mixture and 0.51 for one supernet.",
     #[cfg(feature = "compute")]
@@ -110,7 +118,7 @@ mod run {
     use crate::search::run::{DescribeTask, Described};
     use crate::space::Genome;
     use crate::space::pooling::{placements, usual};
-    use crate::supernet::{JudgeTask, Mixture, MixtureTask, MixtureTrained, Spec, Supernet};
+    use crate::supernet::{JudgeTask, Judged, Mixture, MixtureTask, MixtureTrained, Spec, Supernet};
     use crate::train::{Optimizer, Start, TrainConfig, TrainTask, Trained};
     use crate::{Result, rank, rng};
 
@@ -130,6 +138,7 @@ mod run {
         models: u32,
         epochs: u32,
         alone: u32,
+        trainings: usize,
         rate: f32,
         temperature: f64,
         threshold: f64,
@@ -176,29 +185,40 @@ mod run {
 
     /// What came of one seed.
     struct Outcome {
-        /// Every placement trained alone.
-        alone: Vec<Trained>,
+        /// Every placement trained alone, one or several times.
+        alone: Vec<Vec<Trained>>,
         /// Of each way: the shared training, and the estimates by placement.
-        ways: Vec<(MixtureTrained, Vec<f64>)>,
+        ways: Vec<(MixtureTrained, Vec<Judged>)>,
     }
 
     impl Outcome {
+        /// Test accuracy by placement, the mean of its trainings.
         fn truth(&self) -> Vec<f64> {
-            self.alone.iter().map(test_accuracy).collect()
+            let of = |trained: &Vec<Trained>| mean(&trained.iter().map(test_accuracy).collect::<Vec<_>>());
+            self.alone.iter().map(of).collect()
+        }
+
+        /// Estimates by placement: validation accuracy with shared weights.
+        fn estimates(&self, way: usize) -> Vec<f64> {
+            self.ways[way].1.iter().map(|j| f64::from(j.val_accuracy)).collect()
         }
 
         fn tau(&self, way: usize) -> f64 {
-            rank::kendall(&self.ways[way].1, &self.truth()).unwrap_or(0.0)
+            rank::kendall(&self.estimates(way), &self.truth()).unwrap_or(0.0)
         }
 
-        /// The placement of the best estimate; of equals the one with the fewest MACs.
+        fn name(&self, placement: usize) -> String {
+            self.alone[placement].first().map_or_else(String::new, |t| t.model.graph.name.clone())
+        }
+
+        /// The placement of the best estimate; of equals the one with the lowest validation loss.
         fn chosen(&self, way: usize) -> usize {
-            let macs = |i: usize| self.alone[i].model.graph.analyze(1).map_or(0, |a| a.total.macs);
-            let estimates = &self.ways[way].1;
-            let better = |a: usize, b: usize| {
-                estimates[a].total_cmp(&estimates[b]).then(macs(b).cmp(&macs(a))).is_gt()
+            let judged = &self.ways[way].1;
+            let order = |a: &Judged, b: &Judged| {
+                a.val_accuracy.total_cmp(&b.val_accuracy).then(b.val_loss.total_cmp(&a.val_loss))
             };
-            (0..estimates.len()).fold(0, |best, i| if better(i, best) { i } else { best })
+            let better = |a: usize, b: usize| order(&judged[a], &judged[b]).is_gt();
+            (0..judged.len()).fold(0, |best, i| if better(i, best) { i } else { best })
         }
     }
 
@@ -210,14 +230,17 @@ mod run {
         let mut trainings = Vec::new();
         for genome in &settings.genomes {
             let graph = net.subnet(genome)?.graph;
-            trainings.push(lane.spawn(&TrainTask {
-                label: format!("{} alone, seed {}", graph.name, lane.seed),
-                start: Start::Fresh(graph),
-                data: settings.data.clone(),
-                config: settings.training(settings.alone),
-                seed: rng::derive(lane.seed, "alone"),
-                test: true,
-            }));
+            let training = |i: usize| {
+                lane.spawn(&TrainTask {
+                    label: format!("{} alone, seed {}", graph.name, lane.seed),
+                    start: Start::Fresh(graph.clone()),
+                    data: settings.data.clone(),
+                    config: settings.training(settings.alone),
+                    seed: rng::derive(lane.seed, "alone").wrapping_add(i as u64),
+                    test: true,
+                })
+            };
+            trainings.push((0..settings.trainings).map(training).collect::<Vec<_>>());
         }
         let mut ways = Vec::new();
         for (way, ticket) in sharing.into_iter().enumerate() {
@@ -238,18 +261,22 @@ mod run {
                 };
                 judging.push((here, lane.spawn(&task)));
             }
-            let mut estimates = vec![0.0; settings.genomes.len()];
+            let mut estimates = vec![Judged::default(); settings.genomes.len()];
             for (here, ticket) in judging {
                 for (a, judged) in here.into_iter().zip(ticket.await?) {
-                    estimates[a] = f64::from(judged.val_accuracy);
+                    estimates[a] = judged;
                 }
             }
             ways.push((shared, estimates));
         }
         lane.progress(1, format!("seed {}: shared weights", lane.seed));
         let mut alone = Vec::new();
-        for ticket in trainings {
-            alone.push(ticket.await?);
+        for tickets in trainings {
+            let mut trained = Vec::new();
+            for ticket in tickets {
+                trained.push(ticket.await?);
+            }
+            alone.push(trained);
         }
         lane.progress(2, format!("seed {}: trained alone", lane.seed));
         Ok(Outcome { alone, ways })
@@ -269,6 +296,7 @@ mod run {
             models: study.count("models") as u32,
             epochs: study.count("epochs") as u32,
             alone: study.count("alone") as u32,
+            trainings: study.count("trainings"),
             rate: study.float("rate") as f32,
             temperature: study.float("temperature"),
             threshold: study.float("threshold"),
@@ -284,10 +312,9 @@ mod run {
         for (outcome, seed) in outcomes.iter().zip(&seeds) {
             let truth = outcome.truth();
             let chosen = outcome.chosen(0);
-            let name = |i: usize| outcome.alone[i].model.graph.name.clone();
             let mut row = vec![seed.to_string()];
             row.extend((0..WAYS.len()).map(|way| format!("{:.2}", outcome.tau(way))));
-            row.extend([name(chosen), percent(truth[chosen]), percent(truth[settings.usual])]);
+            row.extend([outcome.name(chosen), percent(truth[chosen]), percent(truth[settings.usual])]);
             row.push(percent(truth.iter().copied().fold(0.0, f64::max)));
             rows.push(row);
         }
@@ -303,18 +330,22 @@ mod run {
         ];
         study.table("Ranking of placements and the choice", &columns, rows);
         let rows = (0..settings.genomes.len()).map(|a| {
-            let name = outcomes.first().map_or_else(String::new, |o| o.alone[a].model.graph.name.clone());
+            let name = outcomes.first().map_or_else(String::new, |o| o.name(a));
             let cells = outcomes.iter().map(|o| percent(o.truth()[a]));
             std::iter::once(name).chain(cells).collect()
         });
         let columns: Vec<String> =
             std::iter::once("placement".into()).chain(seeds.iter().map(|s| format!("seed {s}"))).collect();
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        study.table("Test accuracy of every placement trained alone", &columns, rows.collect());
+        study.table(
+            "Test accuracy of every placement trained alone, mean of its trainings",
+            &columns,
+            rows.collect(),
+        );
         if let Some(first) = outcomes.first() {
             let truth = first.truth();
             let chosen = first.chosen(0);
-            for (i, trained) in first.alone.iter().enumerate() {
+            for (i, trained) in first.alone.iter().enumerate().filter_map(|(i, t)| Some((i, t.first()?))) {
                 let (group, tone) = match i {
                     i if i == chosen => ("chosen by the balanced mixture", Tone::Grow),
                     i if i == settings.usual => ("default", Tone::Baseline),
@@ -324,7 +355,7 @@ mod run {
                 study.network(group, &trained.model.graph.name, tone, trained, whole)?;
             }
             for (way, (name, tone, ..)) in WAYS.iter().enumerate() {
-                let points = first.ways[way].1.iter().copied().zip(truth.iter().copied()).collect();
+                let points = first.estimates(way).into_iter().zip(truth.iter().copied()).collect();
                 let axes = ["estimate: validation accuracy with shared weights", "test accuracy alone"];
                 study.series("Estimated and alone, first seed", name, *tone, axes, points);
                 let losses = (1..).zip(&first.ways[way].0.losses).map(|(e, l)| (f64::from(e), f64::from(*l)));
@@ -343,10 +374,14 @@ mod run {
             }
             let shared = &first.ways[0].0;
             let rows = (0..settings.genomes.len()).map(|a| {
-                let mut row = vec![first.alone[a].model.graph.name.clone()];
+                let mut row = vec![first.name(a)];
                 row.extend(shared.assigned[a].iter().map(|p| format!("{p:.3}")));
                 row.push(shared.trained[a].iter().map(u32::to_string).collect::<Vec<_>>().join(", "));
-                row.extend([percent(first.ways[0].1[a]), percent(first.ways[1].1[a]), percent(truth[a])]);
+                row.extend([
+                    percent(first.estimates(0)[a]),
+                    percent(first.estimates(1)[a]),
+                    percent(truth[a]),
+                ]);
                 row
             });
             let supernets: Vec<String> = (1..=settings.models).map(|m| format!("p(supernet {m})")).collect();
@@ -389,7 +424,7 @@ mod run {
             percent(mean(&default)),
             choice.points(),
             gmacs(&|o| o.ways[0].0.macs),
-            gmacs(&|o| o.alone.iter().map(|t| t.macs).sum()),
+            gmacs(&|o| o.alone.iter().flatten().map(|t| t.macs).sum()),
         );
         study.conclude(claim, sentence, "Every placement is estimated and trained alone.");
         Ok(())

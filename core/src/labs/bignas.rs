@@ -4,8 +4,7 @@
 //! One set of shared weights is trained so that any network sliced out of it can be used as it is.
 //! Every step takes the largest network, the smallest and two drawn ones (the sandwich rule); only the
 //! largest sees labels, the others learn its answers (inplace distillation). Residual branches start at
-//! zero. The learning rate falls exponentially to a tenth and stays there (the paper's to a twentieth, over
-//! far more steps). Only the largest is
+//! zero. The learning rate falls exponentially to a twentieth and stays there, after a warm-up. Only the largest is
 //! regularised: label smoothing reaches the one that sees labels, and weight decay is taken once a step,
 //! on all shared weights, as by a loss of the largest alone (there is no dropout here). Children take
 //! their batch-norm statistics anew and are not fine-tuned. Coarse-to-fine selection judges networks
@@ -26,7 +25,7 @@ const PARAMS: &[ParamSpec] = &[
         "Epochs",
         1,
         200,
-        15,
+        20,
         "Passes over the training data, of the shared weights and of every child that is trained alone.",
     ),
     ParamSpec::int("bignas.width", "Width", 4, 32, 16, "Channels of the first stage of the largest network.")
@@ -108,7 +107,9 @@ mod run {
     const RECALIBRATE: u32 = 18;
     const BATCH: u32 = 16;
     /// The part of the peak rate at which BigNAS's stays.
-    const FLOOR: f32 = 0.1;
+    const FLOOR: f32 = 0.05;
+    /// The part of the training in which it rises.
+    const WARMUP: f32 = 0.1;
     /// Limits of the selection, as parts of the MACs of the largest network.
     const LIMITS: [f64; 3] = [0.15, 0.35, 1.0];
     /// Two points of accuracy.
@@ -153,9 +154,10 @@ mod run {
                 start: None,
                 data: self.data.clone(),
                 config: match big {
-                    true => {
-                        TrainConfig { schedule: Schedule::Exponential { factor, floor: FLOOR }, ..training }
-                    }
+                    true => TrainConfig {
+                        schedule: Schedule::Exponential { warmup: WARMUP, factor, floor: FLOOR },
+                        ..training
+                    },
                     false => TrainConfig { epochs: passes * self.epochs, ..training },
                 },
                 sampler: if big { "sandwich" } else { "single-path" }.into(),

@@ -8,7 +8,8 @@
 //! REINFORCE raises its probability by AP − τ·|cost / target − 1|. The cost is a sum over blocks of what was
 //! measured: on the CPU with this project's engine (Wasm in the browser), and on the GPU only where the lab's
 //! jobs run on one. Without a GPU there is no table of it, and what is claimed for it stays undecided.
-//! The found networks are trained from scratch. Beside it: the same search among depthwise blocks only.
+//! Of a search comes the likeliest network at the target cost, and it is trained from scratch. Beside it: the same
+//! search among depthwise blocks only.
 
 use super::Lab;
 use crate::params::ParamSpec;

@@ -280,11 +280,27 @@ impl GraphBuilder {
     /// # Errors
     /// `x` is not `[batch, channels, height, width]`.
     pub fn resized(&mut self, x: &str, side: usize) -> Result<String> {
+        self.scaled_to(x, side, "nearest")
+    }
+
+    /// The same by linear interpolation.
+    ///
+    /// # Errors
+    /// As those of [`Self::resized`].
+    pub fn interpolated(&mut self, x: &str, side: usize) -> Result<String> {
+        self.scaled_to(x, side, "linear")
+    }
+
+    fn scaled_to(&mut self, x: &str, side: usize, mode: &str) -> Result<String> {
         if matches!(self.shape(x), [_, _, h, w] if [*h, *w] == [side; 2]) {
             return Ok(x.to_owned());
         }
-        let axes = ("axes".into(), Attr::Ints(vec![2, 3]));
-        self.one("Resize", &[x], Attrs::from([axes, ("sizes".into(), Attr::Ints(vec![side as i64; 2]))]))
+        let (axes, sizes) = (Attr::Ints(vec![2, 3]), Attr::Ints(vec![side as i64; 2]));
+        let mut attrs = Attrs::from([("axes".into(), axes), ("sizes".into(), sizes)]);
+        if mode != "nearest" {
+            attrs.insert("mode".into(), mode.into());
+        }
+        self.one("Resize", &[x], attrs)
     }
 
     /// The finished graph.

@@ -383,6 +383,12 @@ fn shapes() -> Vec<Case> {
             .ints("axes", &[2, 3])
             .with("coordinate_transformation_mode", "asymmetric")
             .with("nearest_mode", "floor"),
+        case("Resize", &[&[1, 2, 2, 3]]).ints("sizes", &[1, 2, 5, 6]).with("mode", "linear"),
+        case("Resize", &[&[1, 2, 4, 4]])
+            .with("scales", Attr::Floats(vec![0.6, 1.7]))
+            .ints("axes", &[2, 3])
+            .with("mode", "linear")
+            .with("coordinate_transformation_mode", "align_corners"),
         case("Resize", &[&[1, 2, 4]])
             .ints("sizes", &[7])
             .ints("axes", &[2])

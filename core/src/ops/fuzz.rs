@@ -259,6 +259,7 @@ fn valid(rng: &mut Rng, op: &dyn Operator) -> (Attrs, Vec<Vec<usize>>) {
             }
             let transformations = ["asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"];
             set("coordinate_transformation_mode", transformations[rng.below(4)].into());
+            set("mode", ["nearest", "linear"][rng.below(2)].into());
             vec![x]
         }
         "Slice" => {

@@ -1,5 +1,5 @@
-//! Resize: nearest-neighbour scaling. ONNX Resize-19, mode `nearest`; the constant inputs
-//! `scales` and `sizes` are attributes here.
+//! Resize: scaling by the nearest neighbour or by linear interpolation. ONNX Resize-19, modes `nearest` and
+//! `linear` (without antialiasing); the constant inputs `scales` and `sizes` are attributes here.
 
 use super::{Call, Constant, Kind, Operator, Slot, Ties, constants, gather};
 use crate::model::{Attr, Attrs, Node};
@@ -13,8 +13,14 @@ pub struct Resize;
 /// says is checked here, at a cost that does not depend on the lengths.
 fn scaled(node: &Node, x: &[usize]) -> Result<Vec<(usize, usize, f64)>> {
     let mode = node.str("mode", "nearest");
-    if mode != "nearest" {
-        return Err(Error::shape(node, format!("mode “{mode}” is not built here; “nearest” is")));
+    if !["nearest", "linear"].contains(&mode) {
+        return Err(Error::shape(
+            node,
+            format!("mode “{mode}” is not built here; “nearest” and “linear” are"),
+        ));
+    }
+    if node.int("antialias", 0) != 0 {
+        return Err(Error::shape(node, "antialiasing is not built here"));
     }
     let axes = match node.ints("axes") {
         None => (0..x.len()).collect(),
@@ -36,6 +42,27 @@ fn maps(node: &Node, x: &[usize]) -> Result<Vec<Vec<usize>>> {
         maps[axis] = (0..len).map(|o| source(node, o, x[axis], len, scale)).collect::<Result<_>>()?;
     }
     Ok(maps)
+}
+
+/// Of an output place along an axis the two input places that it lies between, and how far it is toward the second,
+/// 0 to 1.
+type Between = (usize, usize, f32);
+
+/// For every axis that is interpolated: the axis, and what each output index lies between.
+fn between(node: &Node, x: &[usize]) -> Result<Vec<(usize, Vec<Between>)>> {
+    let place = |o: usize, len: usize, out: usize, scale: f64| -> Result<Between> {
+        let last = (len - 1) as f64;
+        let at = place(node, o, len, out, scale)?.clamp(0.0, last);
+        Ok((at.floor() as usize, (at.floor() + 1.0).min(last) as usize, at.fract() as f32))
+    };
+    let axis = |(axis, len, scale): (usize, usize, f64)| {
+        Ok((axis, (0..len).map(|o| place(o, x[axis], len, scale)).collect::<Result<_>>()?))
+    };
+    scaled(node, x)?.into_iter().map(axis).collect()
+}
+
+fn linear(node: &Node) -> bool {
+    node.str("mode", "nearest") == "linear"
 }
 
 /// Output length and scale of every axis in `axes`.
@@ -91,11 +118,11 @@ fn targets(node: &Node, x: &[usize], axes: &[usize]) -> Result<Vec<(usize, f64)>
     }
 }
 
-/// The input index of output index `o`.
-fn source(node: &Node, o: usize, len: usize, out: usize, scale: f64) -> Result<usize> {
+/// Where output index `o` lies in the input.
+fn place(node: &Node, o: usize, len: usize, out: usize, scale: f64) -> Result<f64> {
     let x = o as f64;
     let half_pixel = (x + 0.5) / scale - 0.5;
-    let at = match node.str("coordinate_transformation_mode", "half_pixel") {
+    Ok(match node.str("coordinate_transformation_mode", "half_pixel") {
         "half_pixel" => half_pixel,
         "half_pixel_symmetric" => {
             let exact = scale * len as f64;
@@ -111,7 +138,12 @@ fn source(node: &Node, o: usize, len: usize, out: usize, scale: f64) -> Result<u
                 format!("coordinate_transformation_mode “{other}” is not built here"),
             ));
         }
-    };
+    })
+}
+
+/// The input index of output index `o`.
+fn source(node: &Node, o: usize, len: usize, out: usize, scale: f64) -> Result<usize> {
+    let at = place(node, o, len, out, scale)?;
     let nearest = match node.str("nearest_mode", "round_prefer_floor") {
         "round_prefer_floor" => (at - 0.5).ceil(),
         "round_prefer_ceil" => (at + 0.5).floor(),
@@ -122,12 +154,59 @@ fn source(node: &Node, o: usize, len: usize, out: usize, scale: f64) -> Result<u
     Ok(nearest.clamp(0.0, (len - 1) as f64) as usize)
 }
 
+/// Interpolates one axis after the other.
+fn interpolate(x: &[f32], shape: &[usize], axes: &[(usize, Vec<Between>)], out: &mut [f32]) {
+    let (mut values, mut shape) = (x.to_vec(), shape.to_vec());
+    for (axis, places) in axes {
+        let inner: usize = shape[axis + 1..].iter().product();
+        let block = shape[*axis] * inner;
+        let mut next = Vec::with_capacity(values.len() / shape[*axis].max(1) * places.len());
+        for whole in values.chunks_exact(block.max(1)) {
+            for (low, high, part) in places {
+                let (low, high) = (&whole[low * inner..][..inner], &whole[high * inner..][..inner]);
+                next.extend(low.iter().zip(high).map(|(a, b)| a + (b - a) * part));
+            }
+        }
+        shape[*axis] = places.len();
+        values = next;
+    }
+    out.copy_from_slice(&values);
+}
+
+/// The same on a Burn tensor.
+#[cfg(feature = "compute")]
+fn interpolated(mut x: super::Value, axes: &[(usize, Vec<Between>)]) -> Result<super::Value> {
+    use burn::tensor::{Tensor, TensorData};
+    for (axis, places) in axes {
+        let pick = |of: fn(&Between) -> usize| -> super::Value {
+            let mut maps: Vec<Vec<usize>> = x.dims().iter().map(|len| gather::identity(*len)).collect();
+            maps[*axis] = places.iter().map(of).collect();
+            gather::forward(x.clone(), &maps)
+        };
+        let (low, high) = (pick(|p| p.0), pick(|p| p.1));
+        let parts = |of: &dyn Fn(f32) -> f32, value: super::Value| {
+            let parts: Vec<f32> = places.iter().map(|p| of(p.2)).collect();
+            crate::map_value!(value, t => {
+                let mut shape = t.dims();
+                shape.fill(1);
+                shape[*axis] = parts.len();
+                let data = TensorData::new(parts.clone(), [parts.len()]);
+                let parts = Tensor::<1>::from_data(data, &t.device()).reshape(shape);
+                t * parts
+            })
+        };
+        let (low, high) = (parts(&|p| 1.0 - p, low), parts(&|p| p, high));
+        x = crate::zip_values!(low, high, a, b => a + b);
+    }
+    Ok(x)
+}
+
 impl Operator for Resize {
     fn name(&self) -> &'static str {
         "Resize"
     }
     fn summary(&self) -> &'static str {
-        "Makes an image larger or smaller by repeating or dropping pixels."
+        "Makes an image larger or smaller by repeating, dropping or interpolating pixels."
     }
     fn kind(&self) -> Kind {
         Kind::Shape
@@ -140,7 +219,21 @@ impl Operator for Resize {
         scaled(node, inputs[0])?.into_iter().for_each(|(axis, len, _)| out[axis] = len);
         Ok(vec![out])
     }
+    /// Two products for each value that interpolation along an axis makes.
+    fn macs(&self, node: &Node, inputs: &[&[usize]], _outputs: &[&[usize]]) -> u64 {
+        let (Some(x), true) = (inputs.first(), linear(node)) else { return 0 };
+        let (mut shape, mut macs) = (x.to_vec(), 0);
+        for (axis, len, _) in scaled(node, x).unwrap_or_default() {
+            shape[axis] = len;
+            macs += 2 * shape.iter().product::<usize>() as u64;
+        }
+        macs
+    }
     fn eval(&self, call: &Call, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        if linear(call.node) {
+            let Ok(axes) = between(call.node, call.inputs[0]) else { return };
+            return interpolate(inputs[0], call.inputs[0], &axes, outputs[0]);
+        }
         let Ok(maps) = maps(call.node, call.inputs[0]) else { return };
         gather::eval(inputs[0], call.inputs[0], &maps, 0.0, outputs[0]);
     }
@@ -151,21 +244,31 @@ impl Operator for Resize {
         inputs: &[Option<super::Value>],
         _ctx: &mut super::Forward,
     ) -> Result<Vec<super::Value>> {
-        let maps = maps(call.node, call.inputs[0])?;
-        Ok(vec![gather::forward(super::required(call.node, inputs, 0)?, &maps)])
+        let x = super::required(call.node, inputs, 0)?;
+        if linear(call.node) {
+            return Ok(vec![interpolated(x, &between(call.node, call.inputs[0])?)?]);
+        }
+        Ok(vec![gather::forward(x, &maps(call.node, call.inputs[0])?)])
     }
     /// Axes that are not scaled go together; the others keep every index. Where one scale is
     /// shared by several axes, all of those keep every index, because it depends on their lengths.
     fn ties(&self, call: &Call, ties: &mut Ties) {
         let x = call.inputs[0];
-        let Ok(maps) = maps(call.node, x) else { return ties.lock_all(call) };
+        let (Ok(maps), Ok(between)) = (maps(call.node, x), between(call.node, x)) else {
+            return ties.lock_all(call);
+        };
+        // What lies between two input places depends on both.
+        let mixes = |axis: usize| {
+            linear(call.node)
+                && between.iter().any(|(a, places)| *a == axis && places.iter().any(|p| p.2 > 0.0))
+        };
         let shared = call.node.str("keep_aspect_ratio_policy", "stretch") != "stretch";
         let named = |axis: usize| {
             let axis = axis as i64;
             call.node.ints("axes").is_none_or(|a| a.contains(&axis) || a.contains(&(axis - x.len() as i64)))
         };
         for (axis, len) in x.iter().enumerate() {
-            if gather::is_identity(&maps[axis], *len) && !(shared && named(axis)) {
+            if gather::is_identity(&maps[axis], *len) && !mixes(axis) && !(shared && named(axis)) {
                 ties.same((Slot::In(0), axis), (Slot::Out(0), axis), *len);
             } else {
                 ties.lock(Slot::In(0), axis);
@@ -218,6 +321,15 @@ mod tests {
         assert_eq!(maps(&node, &[1, 2]).unwrap()[1], [0, 0, 1, 1]);
         node.attrs.insert("mode".into(), "cubic".into());
         assert!(Resize.infer(&node, &[&[1, 2]]).unwrap_err().to_string().contains("cubic"));
+        node.attrs.insert("mode".into(), "linear".into());
+        let (mut out, shapes) = ([0.0; 4], [&[1, 2][..], &[1, 4]]);
+        let call = Call { node: &node, inputs: &shapes[..1], outputs: &shapes[1..] };
+        Resize.eval(&call, &[&[1.0, 5.0]], &mut [&mut out]);
+        assert_eq!(out, [1.0, 2.0, 4.0, 5.0]);
+        assert_eq!(Resize.macs(&node, &shapes[..1], &shapes[1..]), 2 * 2 + 2 * 4);
+        node.attrs.insert("antialias".into(), 1i64.into());
+        assert!(Resize.infer(&node, &[&[1, 2]]).unwrap_err().to_string().contains("antialias"));
+        node.attrs.insert("antialias".into(), 0i64.into());
         node.attrs.insert("mode".into(), "nearest".into());
         node.attrs.insert("sizes".into(), vec![1i64, i64::MAX].into());
         assert!(Resize.infer(&node, &[&[1, 2]]).is_err());

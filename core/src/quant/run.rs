@@ -93,7 +93,7 @@ async fn run(spec: RunSpec, ctx: RunCtx) -> Result<()> {
         let aware = quantize(format!("quantize “{name}” after training"), &trained.model).await?;
         rows.push(row("integers, trained for them", aware.integer, &aware.model));
         (model, integer, source) = (aware.model, aware.integer, trained.model);
-        made_by = format!("{made_by}, trained for it for {epochs} epochs");
+        made_by = format!("{made_by}, trained for it for {}", crate::train::run::in_epochs(epochs));
         ctx.emit(Event::Progress { done: 2, total, label: "trained and quantized".into() });
     }
     histograms(&ctx, &source, &model);

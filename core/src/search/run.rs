@@ -629,7 +629,11 @@ async fn finish(
     ctx.emit(Event::Model {
         name: format!("search #{id}"),
         tone: Tone::Grow,
-        made_by: format!("{}, candidate {id}, trained for {epochs} epochs", reporter.group),
+        made_by: format!(
+            "{}, candidate {id}, trained for {}",
+            reporter.group,
+            crate::train::run::in_epochs(epochs)
+        ),
         anatomy: Anatomy::of(&trained.model.graph),
         model: Box::new(trained.model),
         metrics,

@@ -35,7 +35,7 @@ pub(super) static METHOD: Method = Method {
             4,
             64,
             16,
-            "Images are scaled to a half, three quarters or all of it, by repeating pixels.",
+            "Images are scaled to a half, three quarters or all of it, by linear interpolation.",
         )
         .unit("pixels"),
         ParamSpec::int("elastic.depth", "Deepest stage", 1, 4, 2, "How many blocks a stage has at most."),
@@ -138,7 +138,7 @@ pub(crate) fn placed(
     let expansion = config.count(METHOD.params, "elastic.expansion").max(1);
     let mut b = GraphBuilder::new(&Elastic.label(config, genome), input);
     let side = resolution(config, genome);
-    let mut x = b.resized(&b.input(), side)?;
+    let mut x = b.interpolated(&b.input(), side)?;
     b.place("stem");
     // As wide as the first stage is at least: the stem is the same in every network.
     let stem = widths(config, 0).first().copied().unwrap_or(4);

@@ -73,8 +73,11 @@ pub enum Schedule {
         factor: f32,
     },
     /// Falls by `factor` with every epoch, evenly over its steps, down to `floor` times the peak, and
-    /// stays there (Yu et al., "BigNAS", 2020, arXiv:2003.11142, section 3.3).
+    /// stays there (Yu et al., "BigNAS", 2020, arXiv:2003.11142, section 3.3); over the first part of training it
+    /// is held below by a linear warm-up.
     Exponential {
+        /// Part of training that warms up, 0 to 1.
+        warmup: f32,
         /// What the rate is multiplied by in an epoch, 0 to 1.
         factor: f32,
         /// The part of the peak rate at which it stays, 0 to 1.
@@ -172,7 +175,8 @@ impl TrainConfig {
             Schedule::Constant => Ok(()),
             Schedule::Cosine { warmup } => within("warm-up", warmup, 0.0..=1.0),
             Schedule::Step { factor, .. } => within("step factor", factor, 0.0..=1.0),
-            Schedule::Exponential { factor, floor } => {
+            Schedule::Exponential { warmup, factor, floor } => {
+                within("warm-up", warmup, 0.0..=1.0)?;
                 within("factor", factor, 0.0..=1.0)?;
                 within("floor", floor, 0.0..=1.0)
             }

@@ -51,7 +51,7 @@ async fn run(spec: RunSpec, ctx: RunCtx) -> Result<()> {
     ctx.emit(evaluation.event());
     ctx.emit(Event::Progress { done: 2, total: 2, label: "tested".into() });
     let metrics = metrics(&trained)?;
-    let made_by = format!("trained for {} epochs", trained.history.len());
+    let made_by = format!("trained for {}", in_epochs(trained.history.len() as u32));
     ctx.emit(Event::Model {
         name: name.clone(),
         tone: Tone::Grow,
@@ -90,6 +90,11 @@ pub fn curves(ctx: &RunCtx, trained: &Trained) {
     line("Loss", "validation", Tone::Grow, "loss (nats)", &|e| e.val_loss);
     line("Accuracy", "training", Tone::Baseline, "accuracy", &|e| e.train_accuracy);
     line("Accuracy", "validation", Tone::Grow, "accuracy", &|e| e.val_accuracy);
+}
+
+/// "1 epoch", "2 epochs".
+pub(crate) fn in_epochs(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "epoch" } else { "epochs" })
 }
 
 /// The metrics of a trained model: what training measured and what its graph and weights count.

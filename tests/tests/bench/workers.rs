@@ -11,12 +11,12 @@ use std::time::Duration;
 /// Starts workers as the page does. Jobs wait in the page, so that a worker that has ended one is
 /// given the next without a round trip to here. The first byte of a message is the variant.
 const START: &str = r#"
-    const [count, data, done] = arguments;
+    const [engine, count, data, done] = arguments;
     const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
     const text = array => { let s = ''; for (const b of array) s += String.fromCharCode(b); return btoa(s); };
     (async () => {
         const url = name => new URL(name, document.baseURI).href;
-        const module = await WebAssembly.compileStreaming(fetch(url('engine_bg.wasm')));
+        const module = await WebAssembly.compileStreaming(fetch(url(`${engine}_bg.wasm`)));
         const pool = window.__pool = { queue: [], inbox: [], idle: [], workers: [], ready: 0, bytes };
         pool.hand = () => {
             while (pool.queue.length && pool.idle.length) {
@@ -35,20 +35,21 @@ const START: &str = r#"
                 if (array[0] === 3) { pool.inbox.push([performance.now() - worker.since, text(array)]); pool.idle.push(worker); pool.hand(); }
                 if (array[0] === 4) pool.inbox.push(['error', text(array)]);
             };
-            worker.postMessage({ js: url('engine.js'), module });
+            worker.postMessage({ js: url(`${engine}.js`), module });
         }
-        const look = () => pool.ready === count ? done(true) : setTimeout(look, 5);
-        look();
+        done(true);
     })();
 "#;
 
-/// Puts jobs into the queue and waits until something has come of some.
+/// Puts jobs into the queue and waits until something has come of some, or half a minute: a driver's answer must come
+/// before its client gives up.
 const TURN: &str = r#"
     const [jobs, done] = arguments;
     const pool = window.__pool;
     pool.queue.push(...jobs);
     pool.hand();
-    const look = () => pool.inbox.length ? done(pool.inbox.splice(0)) : setTimeout(look, 1);
+    const until = performance.now() + 30000;
+    const look = () => pool.inbox.length || performance.now() > until ? done(pool.inbox.splice(0)) : setTimeout(look, 1);
     look();
 "#;
 
@@ -72,16 +73,19 @@ pub struct Workers<'a> {
 }
 
 impl<'a> Workers<'a> {
-    /// Starts so many and gives them the digits.
-    pub async fn start(page: &'a Page, count: u32, digits: &[u8]) -> Self {
+    /// Starts so many of `engine` (or `gpu`) and gives them the digits.
+    pub async fn start(page: &'a Page, engine: &str, count: u32, digits: &[u8]) -> Self {
         page.driver.set_script_timeout(Duration::from_secs(600)).await.unwrap();
         let data = Command::Data { name: "digits".into(), format: "digits".into(), bytes: digits.to_vec() };
-        let args = vec![json!(count), json!(base64(&encode(&data).unwrap()))];
+        let args = vec![json!(engine), json!(count), json!(base64(&encode(&data).unwrap()))];
         page.driver.execute_async(START, args).await.unwrap();
+        // The GPU's tests itself first, which takes minutes in software.
+        let ready = format!("window.__pool.ready === {count} || window.__pool.inbox.length");
+        page.wait_within(Duration::from_secs(900), "the engine's workers", &ready).await;
         Self { page }
     }
 
-    /// Hands jobs out and gives what has come back by then: id, outcome, milliseconds.
+    /// Hands jobs out and gives what has come back by then, if anything has: id, outcome, milliseconds.
     async fn turn(&self, jobs: Vec<JobRequest>) -> Vec<(JobId, Result<Vec<u8>, String>, f64)> {
         let jobs: Vec<String> =
             jobs.into_iter().map(|job| base64(&encode(&Command::Compute(job)).unwrap())).collect();
@@ -119,7 +123,11 @@ impl<'a> Workers<'a> {
 
     /// One job; gives its output and its milliseconds in the worker.
     pub async fn job<T: Task>(&mut self, task: &T) -> (T::Output, f64) {
-        let (_, outcome, ms) = self.turn(vec![request(task)]).await.swap_remove(0);
+        let mut told = self.turn(vec![request(task)]).await;
+        while told.is_empty() {
+            told = self.turn(Vec::new()).await;
+        }
+        let (_, outcome, ms) = told.swap_remove(0);
         (decode(&outcome.unwrap()).unwrap(), ms)
     }
 
