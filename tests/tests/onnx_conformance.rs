@@ -31,7 +31,7 @@ const COVERED: &[(&str, usize)] = &[
     ("ReduceSum", 4),
     ("Relu", 1),
     ("Reshape", 5),
-    ("Resize", 10),
+    ("Resize", 13),
     ("Sigmoid", 1),
     ("Slice", 1),
     ("Softmax", 4),

@@ -25,7 +25,7 @@ const PARAMS: &[ParamSpec] = &[
         "Epochs",
         1,
         200,
-        20,
+        30,
         "Passes over the training data, of the shared weights and of every child that is trained alone.",
     ),
     ParamSpec::int("bignas.width", "Width", 4, 32, 16, "Channels of the first stage of the largest network.")
@@ -54,6 +54,8 @@ const PARAMS: &[ParamSpec] = &[
         "steps",
         "BigNAS takes several subnets a step, the single path one: what it is given as much of.",
     ),
+    ParamSpec::int("bignas.batch", "Batch", 4, 256, 32, "Samples of a step, of every training.")
+        .unit("samples"),
     ParamSpec::float("bignas.rate", "Learning rate", 1e-4, 0.1, 0.03, "At its peak, of every training.")
         .log(),
 ];
@@ -105,7 +107,6 @@ mod run {
     const DRAWN: usize = 50;
     /// Batches of 64 samples over which statistics are taken: all training samples once.
     const RECALIBRATE: u32 = 18;
-    const BATCH: u32 = 16;
     /// The part of the peak rate at which BigNAS's stays.
     const FLOOR: f32 = 0.05;
     /// The part of the training in which it rises.
@@ -120,6 +121,7 @@ mod run {
         described: Described,
         data: String,
         epochs: u32,
+        batch: u32,
         random: usize,
         /// Whether the uniform supernet gets as many passes; else as many steps.
         uniform_passes: bool,
@@ -134,7 +136,7 @@ mod run {
         fn training(&self) -> TrainConfig {
             TrainConfig {
                 epochs: self.epochs,
-                batch: BATCH,
+                batch: self.batch,
                 rate: self.rate,
                 label_smoothing: 0.1,
                 recalibrate: RECALIBRATE,
@@ -349,6 +351,7 @@ mod run {
             described,
             data: study.spec.data.clone(),
             epochs: study.count("epochs") as u32,
+            batch: study.count("batch") as u32,
             random: study.count("random"),
             uniform_passes: study.text("uniform") == "passes",
             rate: study.float("rate") as f32,

@@ -36,6 +36,7 @@ fn spec(space: &str) -> Spec {
         "elastic" => Config::default()
             .with("elastic.resolution", ParamValue::Int(12))
             .with("elastic.width", ParamValue::Int(12)),
+        "vit" => Config::default().with("vit.free-attention", ParamValue::Bool(true)),
         _ => Config::default(),
     };
     Spec { space: space.into(), config }
