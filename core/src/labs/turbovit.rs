@@ -7,7 +7,7 @@
 //! many MACs, trains the rest for a short time, and scores it; the scores update the generator. The
 //! abstract says no more than that, so this is a reading: the generator is a distribution over the options
 //! of every choice, which after each round moves toward those of the best designs so far (the
-//! cross-entropy method, Rubinstein, 1999), and the score is the first author's (Wong, "NetScore", 2018,
+//! cross-entropy method, Rubinstein, 1999; a fifth of all choices stay even), and the score is the first author's (Wong, "NetScore", 2018,
 //! arXiv:1806.05512): 20·log₁₀(a²/√(p·m)), a the accuracy in percent, p and m millions of parameters and
 //! of MACs. A design is accepted that has at most half the MACs of a network set by hand and loses at
 //! most a point of validation accuracy to it after equal short trainings; accepted ones go by score, the
@@ -132,6 +132,8 @@ mod run {
     const SMOOTHING: f32 = 0.1;
     /// Short trainings of the network set by hand whose mean the designs are measured by.
     const TARGETS: u64 = 3;
+    /// The probability that a choice of a design is drawn evenly whatever was learned.
+    const EXPLORE: f64 = 0.2;
     /// Designs that the generator learns from.
     const ELITE: usize = 4;
     /// Designs of a search that train to the end at most.
@@ -152,8 +154,13 @@ mod run {
             }
         }
 
-        fn draw(&self, rng: &mut Rng) -> Genome {
+        /// A design; each choice is left to chance alone with the probability `explore`, so that no option is lost
+        /// for good after few, noisy trainings.
+        fn draw(&self, rng: &mut Rng, explore: f64) -> Genome {
             let option = |chances: &Vec<f64>| {
+                if rng.f64() < explore {
+                    return rng.below(chances.len()) as u8;
+                }
                 let mut left = rng.f64();
                 let found = chances.iter().position(|c| {
                     left -= c;
@@ -308,7 +315,7 @@ mod run {
                 if proposed.len() == settings.designs {
                     break;
                 }
-                let genome = generator.draw(rng);
+                let genome = generator.draw(rng, EXPLORE);
                 let known =
                     self.designs.iter().any(|d| d.genome == genome) || proposed.iter().any(|p| p.0 == genome);
                 if known {
@@ -626,7 +633,7 @@ mod run {
             let genes = vit.genes(&Config::default());
             let mut generator = Generator::new(&genes);
             let mut rng = Rng::new(1);
-            let first = generator.draw(&mut rng);
+            let first = generator.draw(&mut rng, 0.0);
             space::check(&genes, &first).unwrap();
             let best = [Genome(vec![1, 0, 0, 2, 1, 1, 0, 0]), Genome(vec![1, 2, 0, 2, 0, 1, 1, 2])];
             generator.learn(&[&best[0], &best[1]], 0.5);
@@ -638,7 +645,9 @@ mod run {
             assert!(near(generator.chances[1][1], third / 2.0));
             assert!(generator.chances.iter().all(|c| near(c.iter().sum(), 1.0)));
             generator.learn(&[&best[0]], 1.0);
-            assert!((0..20).all(|_| generator.draw(&mut rng) == best[0]), "it is sure");
+            assert!((0..20).all(|_| generator.draw(&mut rng, 0.0) == best[0]), "it is sure");
+            let other = (0..200).filter(|_| generator.draw(&mut rng, 0.2) != best[0]).count();
+            assert!((100..200).contains(&other), "{other} of 200 explore");
         }
 
         #[test]
