@@ -57,6 +57,11 @@ fn outcome_in_words(holds: Option<bool>) -> &'static str {
     }
 }
 
+/// Whether the report keeps what it says of a lab, against an outcome of now.
+fn keeps(known: Option<&Value>, holds: Option<bool>) -> bool {
+    holds.is_none() && known.is_some_and(|known| known["holds"].is_boolean())
+}
+
 /// Prints a lab's verdict and puts it into the report. A run that could decide nothing (a claim about a GPU, where
 /// there was none) does not replace one that could.
 ///
@@ -82,7 +87,7 @@ pub fn write(lab: &Lab, events: &[Event], spent: &Spent) -> Result<(), String> {
     // Labs that are not run now keep what was measured before.
     let old = std::fs::read_to_string(PATH).ok().and_then(|t| serde_json::from_str::<Value>(&t).ok());
     let mut report: Map<String, Value> = old.and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    if holds.is_none() && report.get(id).is_some_and(|known| !known["holds"].is_null()) {
+    if keeps(report.get(id), *holds) {
         println!("  The report keeps what was decided before.");
         return Ok(());
     }
@@ -126,4 +131,21 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let (day, month) =
         (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undecided_run_leaves_a_decided_one_in_the_report() {
+        let [decided, open] = [json!({ "holds": false }), json!({ "holds": null })];
+        assert!(keeps(Some(&decided), None));
+        assert!(!keeps(Some(&decided), Some(true)) && !keeps(Some(&open), None) && !keeps(None, None));
+    }
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!([civil(0), civil(59), civil(19_782)], [(1970, 1, 1), (1970, 3, 1), (2024, 2, 29)]);
+    }
 }

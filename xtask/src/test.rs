@@ -96,15 +96,20 @@ pub fn bench(env: &Env, parts: &[String]) -> Result<()> {
             BENCH_PARTS.join(", ")
         ));
     }
+    measured(env, "benchmark", ("ESPALIER_BENCH", &parts.join(" ")))
+}
+
+/// Runs one of the measurements in a browser on a release build of now; `wanted` tells it what to measure.
+fn measured(env: &Env, measurement: &str, wanted: (&str, &str)) -> Result<()> {
     let toolchain = setup::for_build(env)?;
     setup::browser()?;
     build::dist(env, &toolchain, true)?;
     run(env
         .cargo()
         .args(CARGO_TEST)
-        .args(["--test", "bench", "--", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--test", "bench", "--", "--ignored", "--nocapture", "--exact", measurement])
         .env("ESPALIER_DIST", env.dist())
-        .env("ESPALIER_BENCH", parts.join(" ")))
+        .env(wanted.0, wanted.1))
 }
 
 /// Claims about a GPU, which the page's engines measure in a browser: in software, where it has no other.
@@ -113,15 +118,7 @@ pub fn claims_on_the_gpu(env: &Env, args: &[String]) -> Result<()> {
     if ids.is_empty() {
         return Err("name the labs whose claims are about a GPU, e.g. `claims --gpu mobiledets`".into());
     }
-    let toolchain = setup::for_build(env)?;
-    setup::browser()?;
-    build::dist(env, &toolchain, true)?;
-    run(env
-        .cargo()
-        .args(CARGO_TEST)
-        .args(["--test", "bench", "--", "--ignored", "--nocapture", "--exact", "claims_on_the_gpu"])
-        .env("ESPALIER_DIST", env.dist())
-        .env("ESPALIER_CLAIMS", ids.join(" ")))
+    measured(env, "claims_on_the_gpu", ("ESPALIER_CLAIMS", &ids.join(" ")))
 }
 
 /// `run` and `claims`: the same machinery as in the page, natively.

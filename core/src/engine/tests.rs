@@ -474,6 +474,23 @@ fn what_follows_a_reshape_sees_its_shape() {
 }
 
 #[test]
+fn interpolated_pixels_are_between_those_there_were_also_on_integers() {
+    let mut b = GraphBuilder::new("interpolated", &[1, 4, 4]);
+    let x = b.input();
+    let x = b.interpolated(&x, 6).unwrap();
+    let y = b.conv(&x, 3, 3, ConvOptions::default()).unwrap();
+    let model = Model::init(b.finish(&y).unwrap(), 1);
+    let x = normals(5 * 16, &mut Rng::stream(1, "interpolated"));
+    let want = reference::run(&model, &x).unwrap();
+    let mut have = Vec::new();
+    Plan::new(&model, 5).unwrap().run(&x, &mut have).unwrap();
+    close(&have, &want, "f32");
+    Plan::new(&quantize(&model, &x, 8, true, false), 5).unwrap().run(&x, &mut have).unwrap();
+    let off = have.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off > 0.0 && off < 0.1, "{off} off on integers");
+}
+
+#[test]
 fn says_what_cannot_be_planned() {
     let mut model = network();
     assert!(Plan::new(&model, 0).unwrap_err().to_string().contains("at least one sample"));

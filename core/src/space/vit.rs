@@ -594,6 +594,17 @@ impl Space for Vit {
         .collect()
     }
 
+    /// Half of a single head is none.
+    fn canonical(&self, config: &Config, genome: &Genome) -> Genome {
+        let plan = Plan::new(config, genome);
+        let free = choices(config).into_iter().filter(|c| c.1.len() > 1).enumerate();
+        let option = |(i, (what, _)): (usize, (What, Vec<usize>))| match what {
+            What::Softmax(s) if plan.stages[s].softmax == 0 => 0,
+            _ => genome.at(i) as u8,
+        };
+        Genome(free.map(option).collect())
+    }
+
     fn graph(&self, config: &Config, genome: &Genome, input: &[usize], classes: usize) -> Result<Graph> {
         Ok(placed(config, genome, input, classes)?.0)
     }

@@ -159,8 +159,12 @@ fn places_are_the_same_in_every_network() {
 #[test]
 fn heads_of_every_kind_have_the_same_weights() {
     for windows in [0, 2] {
-        let config =
-            config(&[("free-attention", ParamValue::Bool(true)), ("windows", ParamValue::Int(windows))]);
+        // Windows of 2 × 2 of the first stage's 4 × 4 tokens.
+        let config = config(&[
+            ("free-attention", ParamValue::Bool(true)),
+            ("windows", ParamValue::Int(windows)),
+            ("window", ParamValue::Int(2)),
+        ]);
         let genes = Vit.genes(&config);
         let places: Vec<usize> = (0..genes.len()).filter(|g| genes[*g].name.ends_with("attention")).collect();
         assert_eq!((genes.len(), places.len()), (10, 2));
@@ -178,6 +182,15 @@ fn heads_of_every_kind_have_the_same_weights() {
             trained.map(|(name, p)| (name, p.shape)).collect()
         };
         assert_eq!(trained([2, 2]), trained([0, 1]));
+        let graph = of([2, 2]).0;
+        let first = graph.nodes.iter().find(|n| n.op == "Softmax").unwrap();
+        let rank = graph.analyze(1).unwrap().shapes[&first.outputs[0]].len();
+        assert_eq!(rank, if windows > 0 { 5 } else { 4 });
+        // A single head has no half.
+        let one = Genome(vec![0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
+        assert_eq!(Vit.canonical(&config, &one), Genome(vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
+        let label = |genome| Vit.label(&config, genome);
+        assert_eq!(label(&one), label(&Vit.canonical(&config, &one)));
         assert!(of([1, 2]).1.contains("h2 s1") && !of([2, 2]).1.contains(" s"), "{}", of([1, 2]).1);
     }
 }
