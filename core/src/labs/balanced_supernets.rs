@@ -72,6 +72,15 @@ const PARAMS: &[ParamSpec] = &[
         "The divergence of the supernets' marginal from the uniform one, in nats, at which balancing stops.",
     )
     .log(),
+    ParamSpec::int(
+        "balanced-supernets.shift",
+        "Shifts",
+        0,
+        3,
+        0,
+        "Training images are shifted at random by up to so much, in every training.",
+    )
+    .unit("pixels"),
     ParamSpec::float(
         "balanced-supernets.rate",
         "Learning rate",
@@ -139,6 +148,7 @@ mod run {
         epochs: u32,
         alone: u32,
         trainings: usize,
+        shift: u32,
         rate: f32,
         temperature: f64,
         threshold: f64,
@@ -157,6 +167,7 @@ mod run {
                 epochs,
                 batch: BATCH,
                 rate: self.rate,
+                shift: self.shift,
                 optimizer: Optimizer::Sgd { momentum: 0.9 },
                 weight_decay: 0.0,
                 recalibrate: RECALIBRATE,
@@ -297,6 +308,7 @@ mod run {
             epochs: study.count("epochs") as u32,
             alone: study.count("alone") as u32,
             trainings: study.count("trainings"),
+            shift: study.count("shift") as u32,
             rate: study.float("rate") as f32,
             temperature: study.float("temperature"),
             threshold: study.float("threshold"),

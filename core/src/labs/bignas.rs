@@ -7,8 +7,10 @@
 //! zero. The learning rate falls exponentially to a twentieth and stays there, after a warm-up. Only the largest is
 //! regularised: label smoothing reaches the one that sees labels, and weight decay is taken once a step,
 //! on all shared weights, as by a loss of the largest alone (there is no dropout here). Children take
-//! their batch-norm statistics anew and are not fine-tuned. Coarse-to-fine selection judges networks
-//! whose stages are alike, then those one choice away from the best within a limit on MACs.
+//! their batch-norm statistics anew and are not fine-tuned. Training images are shifted at random, on
+//! all sides: the authors augment theirs too, and without it a thousand digits are learned so soon that
+//! no way of sharing weights is better than another. Coarse-to-fine selection judges networks whose
+//! stages are alike, then those one choice away from the best within a limit on MACs.
 //! Beside it: the same weights shared by the uniform single path (Guo et al., arXiv:1904.00420), which
 //! trains one subnet a step, in as many steps; a setting gives it as many passes of subnets instead. And
 //! every child trained alone, for as many epochs. The children that are compared are drawn, not selected
@@ -25,11 +27,12 @@ const PARAMS: &[ParamSpec] = &[
         "Epochs",
         1,
         200,
-        30,
+        45,
         "Passes over the training data, of the shared weights and of every child that is trained alone.",
     ),
-    ParamSpec::int("bignas.width", "Width", 4, 32, 16, "Channels of the first stage of the largest network.")
+    ParamSpec::int("bignas.width", "Width", 4, 32, 24, "Channels of the first stage of the largest network.")
         .unit("channels"),
+    ParamSpec::int("bignas.depth", "Depth", 1, 4, 2, "Blocks of each of the two stages at most."),
     ParamSpec::int(
         "bignas.resolution",
         "Resolution",
@@ -56,7 +59,16 @@ const PARAMS: &[ParamSpec] = &[
     ),
     ParamSpec::int("bignas.batch", "Batch", 4, 256, 32, "Samples of a step, of every training.")
         .unit("samples"),
-    ParamSpec::float("bignas.rate", "Learning rate", 1e-4, 0.1, 0.03, "At its peak, of every training.")
+    ParamSpec::int(
+        "bignas.shift",
+        "Shifts",
+        0,
+        3,
+        1,
+        "Training images are shifted at random by up to so much, in every training.",
+    )
+    .unit("pixels"),
+    ParamSpec::float("bignas.rate", "Learning rate", 1e-4, 0.1, 0.06, "At its peak, of every training.")
         .log(),
 ];
 
@@ -76,10 +88,10 @@ pub static LAB: Lab = Lab {
         params: PARAMS,
     },
     family: "Search",
-    mechanism: "Networks of a MobileNet space (resolution, and per stage depth, width, kernel) are slices of one set of weights. Every step trains the largest on the labels and the smallest and two drawn ones on the largest one's answers. Residual branches start at zero; the rate falls exponentially to a constant; only the largest is regularised. A child takes its slices, gets batch-norm statistics of its own, and is done. Networks for a limit on MACs are found coarse to fine, without any training.",
+    mechanism: "Networks of a MobileNet space (resolution, and per stage depth, width, kernel) are slices of one set of weights. Every step trains the largest on the labels and the smallest and two drawn ones on the largest one's answers. Residual branches start at zero; the rate falls exponentially to a constant; only the largest is regularised; training images are shifted at random. A child takes its slices, gets batch-norm statistics of its own, and is done. Networks for a limit on MACs are found coarse to fine, without any training.",
     baseline: "The same shared weights trained by a uniform single path, one subnet a step, in as many steps (a quarter of the subnet passes); every child trained alone, for as many epochs.",
     claim: "Five drawn children with recalibrated batch norms and no fine-tuning are, on average, at most 2 points of test accuracy below the same networks trained alone, and better than with the weights that a uniform single path has learned in as many steps.",
-    breaks: "Given as many passes of subnets as BigNAS, four times the steps, the uniform single path was 1.1 points better on the seed tried; at a third of the learning rate BigNAS is not done in these epochs, and its children were 4.1 points below training alone.",
+    breaks: "With 16 channels in place of 24 weights that are shared lie 2.2 points below training alone on the four seeds tried (1.2 above the uniform single path), and after 70 epochs the uniform single path is as good as BigNAS (two seeds). Without shifted training images a thousand digits are learned so soon that both reach 98 %.",
     #[cfg(feature = "compute")]
     jobs: &[],
     #[cfg(feature = "compute")]
@@ -125,6 +137,7 @@ mod run {
         random: usize,
         /// Whether the uniform supernet gets as many passes; else as many steps.
         uniform_passes: bool,
+        shift: u32,
         rate: f32,
     }
 
@@ -138,6 +151,7 @@ mod run {
                 epochs: self.epochs,
                 batch: self.batch,
                 rate: self.rate,
+                shift: self.shift,
                 label_smoothing: 0.1,
                 recalibrate: RECALIBRATE,
                 ..TrainConfig::default()
@@ -345,6 +359,7 @@ mod run {
             spec: Spec {
                 space: "elastic".into(),
                 config: Config::default()
+                    .with("elastic.depth", int("depth"))
                     .with("elastic.width", int("width"))
                     .with("elastic.resolution", int("resolution")),
             },
@@ -354,6 +369,7 @@ mod run {
             batch: study.count("batch") as u32,
             random: study.count("random"),
             uniform_passes: study.text("uniform") == "passes",
+            shift: study.count("shift") as u32,
             rate: study.float("rate") as f32,
         };
         let title = format!("Shared weights of elastic networks, on {}", study.spec.data);

@@ -59,6 +59,15 @@ const PARAMS: &[ParamSpec] = &[
     )
     .unit("pixels"),
     ParamSpec::int("vit-resnas.batch", "Batch", 8, 256, 32, "Samples of a step.").unit("samples"),
+    ParamSpec::int(
+        "vit-resnas.shift",
+        "Shifts",
+        0,
+        3,
+        0,
+        "Training images are shifted at random by up to so much, in every training.",
+    )
+    .unit("pixels"),
     ParamSpec::float("vit-resnas.rate", "Learning rate", 1e-4, 0.1, 0.008, "At its peak, of every training.")
         .log(),
     ParamSpec::float(
@@ -327,6 +336,7 @@ mod run {
                 epochs: study.count("epochs") as u32,
                 batch: study.count("batch") as u32,
                 rate: study.float("rate") as f32,
+                shift: study.count("shift") as u32,
                 ..TrainConfig::default()
             },
         };
