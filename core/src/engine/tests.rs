@@ -451,6 +451,16 @@ fn a_quantized_network_runs_on_integers_and_stays_close() {
 }
 
 /// A reshape only renames its bytes: what reads them next must go by the new shape.
+/// Checks a plan of `n` samples against the reference, and gives how far one on eight-bit integers is off at most.
+fn off_on_integers(model: &Model, x: &[f32], n: usize) -> f32 {
+    let want = reference::run(model, x).unwrap();
+    let mut have = Vec::new();
+    Plan::new(model, n).unwrap().run(x, &mut have).unwrap();
+    close(&have, &want, "f32");
+    Plan::new(&quantize(model, x, 8, true, false), n).unwrap().run(x, &mut have).unwrap();
+    have.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
 #[test]
 fn what_follows_a_reshape_sees_its_shape() {
     let mut b = GraphBuilder::new("reshaped", &[4, 6]);
@@ -464,12 +474,7 @@ fn what_follows_a_reshape_sees_its_shape() {
     let model = Model::init(b.finish(&y).unwrap(), 1);
     let mut rng = Rng::stream(1, "reshaped");
     let x = normals(5 * 24, &mut rng);
-    let want = reference::run(&model, &x).unwrap();
-    let mut have = Vec::new();
-    Plan::new(&model, 5).unwrap().run(&x, &mut have).unwrap();
-    close(&have, &want, "f32");
-    Plan::new(&quantize(&model, &x, 8, true, false), 5).unwrap().run(&x, &mut have).unwrap();
-    let off = have.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let off = off_on_integers(&model, &x, 5);
     assert!(off < 0.1, "{off} off on integers");
 }
 
@@ -481,12 +486,7 @@ fn interpolated_pixels_are_between_those_there_were_also_on_integers() {
     let y = b.conv(&x, 3, 3, ConvOptions::default()).unwrap();
     let model = Model::init(b.finish(&y).unwrap(), 1);
     let x = normals(5 * 16, &mut Rng::stream(1, "interpolated"));
-    let want = reference::run(&model, &x).unwrap();
-    let mut have = Vec::new();
-    Plan::new(&model, 5).unwrap().run(&x, &mut have).unwrap();
-    close(&have, &want, "f32");
-    Plan::new(&quantize(&model, &x, 8, true, false), 5).unwrap().run(&x, &mut have).unwrap();
-    let off = have.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let off = off_on_integers(&model, &x, 5);
     assert!(off > 0.0 && off < 0.1, "{off} off on integers");
 }
 

@@ -72,15 +72,7 @@ const PARAMS: &[ParamSpec] = &[
         "The divergence of the supernets' marginal from the uniform one, in nats, at which balancing stops.",
     )
     .log(),
-    ParamSpec::int(
-        "balanced-supernets.shift",
-        "Shifts",
-        0,
-        3,
-        0,
-        "Training images are shifted at random by up to so much, in every training.",
-    )
-    .unit("pixels"),
+    super::shifts("balanced-supernets.shift", 0),
     ParamSpec::float(
         "balanced-supernets.rate",
         "Learning rate",

@@ -59,15 +59,7 @@ const PARAMS: &[ParamSpec] = &[
     ),
     ParamSpec::int("bignas.batch", "Batch", 4, 256, 32, "Samples of a step, of every training.")
         .unit("samples"),
-    ParamSpec::int(
-        "bignas.shift",
-        "Shifts",
-        0,
-        3,
-        1,
-        "Training images are shifted at random by up to so much, in every training.",
-    )
-    .unit("pixels"),
+    super::shifts("bignas.shift", 1),
     ParamSpec::float("bignas.rate", "Learning rate", 1e-4, 0.1, 0.06, "At its peak, of every training.")
         .log(),
 ];
@@ -91,7 +83,7 @@ pub static LAB: Lab = Lab {
     mechanism: "Networks of a MobileNet space (resolution, and per stage depth, width, kernel) are slices of one set of weights. Every step trains the largest on the labels and the smallest and two drawn ones on the largest one's answers. Residual branches start at zero; the rate falls exponentially to a constant; only the largest is regularised; training images are shifted at random. A child takes its slices, gets batch-norm statistics of its own, and is done. Networks for a limit on MACs are found coarse to fine, without any training.",
     baseline: "The same shared weights trained by a uniform single path, one subnet a step, in as many steps (a quarter of the subnet passes); every child trained alone, for as many epochs.",
     claim: "Five drawn children with recalibrated batch norms and no fine-tuning are, on average, at most 2 points of test accuracy below the same networks trained alone, and better than with the weights that a uniform single path has learned in as many steps.",
-    breaks: "With 16 channels in place of 24 weights that are shared lie 2.2 points below training alone on the four seeds tried (1.2 above the uniform single path), and after 70 epochs the uniform single path is as good as BigNAS (two seeds). Without shifted training images a thousand digits are learned so soon that both reach 98 %.",
+    breaks: "With 16 channels in place of 24 BigNAS's children are 2.2 points below training alone on the four seeds tried (1.2 above the uniform single path's), and after 70 epochs the uniform single path is as good as BigNAS (two seeds). Without shifted training images a thousand digits are learned so soon that both reach 98 %.",
     #[cfg(feature = "compute")]
     jobs: &[],
     #[cfg(feature = "compute")]

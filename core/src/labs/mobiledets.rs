@@ -73,7 +73,7 @@ pub static LAB: Lab = Lab {
     mechanism: "Each of five blocks is a depthwise inverted bottleneck, a fused one whose expansion is a full convolution, or a Tucker convolution that squeezes, convolves and expands. SSDLite heads on two resolutions find shapes in scenes of 32×32 pixels. Every step trains a drawn network's share of the weights; a policy learns by REINFORCE which blocks give a high AP at a cost close to the target. Costs are sums over blocks, measured on this machine's CPU, and on its GPU where the engine runs there.",
     baseline: "The same search, with the same target, among depthwise inverted bottlenecks only; where none of them costs as little as the target, the one whose cost is closest to it.",
     claim: "At a cost on the GPU that is equal or lower, AP with all kinds of blocks is at least that with depthwise ones only; and the search takes regular convolutions more often for the GPU's costs than for the CPU's.",
-    breaks: "The GPU's costs are measured only where the jobs run on it: start the lab with the WebGPU engine; on the CPU engine both checks stay undecided.",
+    breaks: "The GPU's costs are measured only where the jobs run on it: start the lab with the WebGPU engine; on the CPU engine all checks stay undecided. With a penalty of 1 in place of 3, and a policy that learned twice as fast, regular convolutions were more frequent for the GPU's costs on only 3 of 5 seeds.",
     #[cfg(feature = "compute")]
     jobs: &[
         crate::job::JobKind::of::<run::CostsTask>(),
@@ -616,7 +616,7 @@ mod run {
         };
         let mut claim = Claim::default();
         let gpu = claim.not_worse(
-            "AP at equal GPU cost: all kinds >= depthwise only",
+            "AP at an equal or lower GPU cost: all kinds >= depthwise only",
             &by_seed(1, &|s| s[0].ap),
             &by_seed(1, &|s| s[1].ap),
         );

@@ -102,3 +102,9 @@ pub fn get(id: &str) -> Option<&'static Lab> {
 const fn seeds(key: &'static str, default: i64) -> ParamSpec {
     ParamSpec::int(key, "Seeds", 1, 10, default, "How often everything is repeated.")
 }
+
+/// A setting of labs whose networks learn from images: by how much those of the training split are shifted.
+const fn shifts(key: &'static str, default: i64) -> ParamSpec {
+    let help = "Training images are shifted at random by up to so much, in every training.";
+    ParamSpec::int(key, "Shifts", 0, 3, default, help).unit("pixels")
+}

@@ -30,15 +30,7 @@ const PARAMS: &[ParamSpec] = &[
     ),
     ParamSpec::float("mpcvit.rate", "Learning rate", 1e-4, 0.1, 0.004, "At its peak, of every training.")
         .log(),
-    ParamSpec::int(
-        "mpcvit.shift",
-        "Shifts",
-        0,
-        3,
-        0,
-        "Training images are shifted at random by up to so much.",
-    )
-    .unit("pixels"),
+    super::shifts("mpcvit.shift", 0),
     ParamSpec::int("mpcvit.width", "Width", 8, 64, 16, "Features of a token.").unit("features"),
     ParamSpec::int("mpcvit.layers", "Layers", 1, 6, 2, "Each has four heads."),
     ParamSpec::float(

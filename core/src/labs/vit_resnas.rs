@@ -59,15 +59,7 @@ const PARAMS: &[ParamSpec] = &[
     )
     .unit("pixels"),
     ParamSpec::int("vit-resnas.batch", "Batch", 8, 256, 32, "Samples of a step.").unit("samples"),
-    ParamSpec::int(
-        "vit-resnas.shift",
-        "Shifts",
-        0,
-        3,
-        0,
-        "Training images are shifted at random by up to so much, in every training.",
-    )
-    .unit("pixels"),
+    super::shifts("vit-resnas.shift", 0),
     ParamSpec::float("vit-resnas.rate", "Learning rate", 1e-4, 0.1, 0.008, "At its peak, of every training.")
         .log(),
     ParamSpec::float(
