@@ -8,6 +8,7 @@ use crate::dom::prelude::*;
 
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 40.0;
+/// Room beside the vertical axis, at least.
 const LEFT: f64 = 52.0;
 
 /// Where things are, once widths and data are known.
@@ -17,6 +18,8 @@ struct Frame {
     y: Scale,
     width: f64,
     height: f64,
+    /// Room for what stands beside the vertical axis.
+    left: f64,
     right: f64,
     kinds: (Unit, Unit),
     /// Whether everything along the horizontal axis is counted: there is no epoch 1.5.
@@ -38,7 +41,6 @@ fn frame(lines: &[Line], width: f64, height: f64, x_label: &str, y_label: &str, 
     let counted = xs.clone().all(|x| x.fract() == 0.0);
     let widest = lines.iter().map(|l| text_width(&l.label)).fold(0.0, f64::max);
     let right = (widest + 18.0).min(width * 0.3).max(16.0);
-    let x = Scale::new(Spread::Linear, extent(xs).unwrap_or((0.0, 1.0)), (LEFT, width - right));
     let spread = if log_y { Spread::Log } else { Spread::Linear };
     let mut ys = extent(ys.filter(|y| !log_y || *y > 0.0)).unwrap_or((0.0, 1.0));
     // Zero belongs to the question where the data comes near it.
@@ -46,12 +48,16 @@ fn frame(lines: &[Line], width: f64, height: f64, x_label: &str, y_label: &str, 
         ys.0 = 0.0;
     }
     let y = Scale::nice(spread, ys, (height - BOTTOM, TOP), 5);
-    Frame { x, y, width, height, right, kinds: (Unit::of(x_label), Unit::of(y_label)), counted }
+    let kinds = (Unit::of(x_label), Unit::of(y_label));
+    let ticks = y.ticks(5).into_iter().map(|v| text_width(&kinds.1.write(v)));
+    let left = ticks.map(|width| width + 20.0).fold(LEFT, f64::max);
+    let x = Scale::new(Spread::Linear, extent(xs).unwrap_or((0.0, 1.0)), (left, width - right));
+    Frame { x, y, width, height, left, right, kinds, counted }
 }
 
 fn path(points: &[(f64, f64)], f: &Frame) -> String {
     let (low, high) = f.x.domain();
-    let columns = (f.width - LEFT - f.right).max(16.0) as usize;
+    let columns = (f.width - f.left - f.right).max(16.0) as usize;
     let mut d = String::new();
     let mut pen_down = false;
     for (x, y) in decimate(points, low, high, columns) {
@@ -165,11 +171,11 @@ pub fn LineChart(
         let y_ticks = f.y.ticks(5).into_iter().map(|v| {
             let y = f.y.map(v);
             view! {
-                <line class="grid" x1=LEFT x2=f.width - f.right y1=y y2=y />
-                <text class="tick" x=LEFT - 8.0 y=y + 4.0 text-anchor="end">{f.kinds.1.write(v)}</text>
+                <line class="grid" x1=f.left x2=f.width - f.right y1=y y2=y />
+                <text class="tick" x=f.left - 8.0 y=y + 4.0 text-anchor="end">{f.kinds.1.write(v)}</text>
             }
         });
-        let room = ((f.width - f.right - LEFT) / 72.0).max(2.0) as usize;
+        let room = ((f.width - f.right - f.left) / 72.0).max(2.0) as usize;
         let x_ticks = f.x.ticks(room).into_iter().filter(|v| !f.counted || v.fract() == 0.0).map(|v| {
             let x = f.x.map(v);
             view! {
@@ -181,7 +187,7 @@ pub fn LineChart(
         let from = if start == 0.0 { String::new() } else { format!(", from {}", f.kinds.1.write(start)) };
         view! {
             {y_ticks.collect_view()}
-            <line class="axis" x1=LEFT x2=f.width - f.right y1=bottom y2=bottom />
+            <line class="axis" x1=f.left x2=f.width - f.right y1=bottom y2=bottom />
             {x_ticks.collect_view()}
             <text class="axis-label" x="0" y="12">{format!("{}{from}", y_label.get())}</text>
             <text class="axis-label" x=f.width - f.right y=f.height - 4.0 text-anchor="end">
